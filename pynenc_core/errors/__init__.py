@@ -1,0 +1,1 @@
+"""Every error that this framework raises."""

@@ -1,0 +1,17 @@
+"""The root of every error of this project."""
+
+from __future__ import annotations
+
+import attrs
+
+
+class PynencError(Exception):
+    """Something this framework refuses or reports; each subclass builds its message from its own plain fields.
+
+    Subclasses are `attrs.define(eq=False)` classes whose fields are str, int, float, bool, None or tuples of them, so
+    that an error can be stored as data and rebuilt by name, in another process, with the same message.
+    """
+
+    def fields(self) -> dict[str, object]:
+        """Return the plain fields this error was built from, by name."""
+        return attrs.asdict(self, recurse=False) if attrs.has(type(self)) else {}

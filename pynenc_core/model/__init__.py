@@ -1,0 +1,68 @@
+"""The frozen records that every room passes to every other, and the pure functions that move a record on."""
+
+from pynenc_core.model.changes import (
+    Batch,
+    Change,
+    Expect,
+    Mark,
+    NewInvocation,
+    Refusal,
+    Submitted,
+    applied,
+    claimed,
+    meets,
+    registered,
+)
+from pynenc_core.model.payloads import Blob, Payload
+from pynenc_core.model.queries import Ask, ClaimReply, Lease, Query, RunnerBeat, SettleReply, Swept
+from pynenc_core.model.records import (
+    FORMAT,
+    CallDTO,
+    InvocationDTO,
+    InvocationHistory,
+    InvocationRecord,
+    Limit,
+    Side,
+    Signal,
+    SignalKind,
+    State,
+    StatusRecord,
+    WorkflowIdentity,
+)
+from pynenc_core.model.runners import RunnerContext
+
+__all__ = [
+    "FORMAT",
+    "Ask",
+    "Batch",
+    "Blob",
+    "CallDTO",
+    "Change",
+    "ClaimReply",
+    "Expect",
+    "InvocationDTO",
+    "InvocationHistory",
+    "InvocationRecord",
+    "Lease",
+    "Limit",
+    "Mark",
+    "NewInvocation",
+    "Payload",
+    "Query",
+    "Refusal",
+    "RunnerBeat",
+    "RunnerContext",
+    "SettleReply",
+    "Side",
+    "Signal",
+    "SignalKind",
+    "State",
+    "StatusRecord",
+    "Submitted",
+    "Swept",
+    "WorkflowIdentity",
+    "applied",
+    "claimed",
+    "meets",
+    "registered",
+]

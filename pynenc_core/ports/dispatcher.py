@@ -1,0 +1,71 @@
+"""What joins queue and record: submit, claim, settle."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submitted
+
+
+class Dispatcher(ABC):
+    """The few calls an invocation needs on its way. Each is one round trip where broker and state share a store.
+
+    What it must keep, whatever dies when:
+
+    - A record is claimed by exactly one asker, who gets a claim number higher than any before it.
+    - A change is written whole (status, counters, outcome, blobs, history) or refused whole.
+    - What a change leaves in a claimable status is handed out again, also what it frees: when an owned invocation with
+      limits is released, the first CONCURRENCY_CONTROLLED one beside each of its keys becomes REROUTED.
+    - Whoever watches an invocation (`BaseStateBackend.watch`) learns that it is final without polling.
+
+    Every method may be called from any thread, and raises BackendUnavailableError when the store cannot be reached;
+    then it is unknown whether the call was carried out, and repeating it is safe.
+    """
+
+    @abstractmethod
+    def submit(self, batch: Batch) -> Submitted:
+        """Store a batch and its queue entries, all or nothing; repeating the same batch changes nothing.
+
+        An invocation whose `unique_key` belongs to one that is not final is not stored: that one's id stands for it.
+        """
+
+    @abstractmethod
+    def claim(self, ask: Ask) -> ClaimReply:
+        """Claim what is claimable now, lowest `(queue, rank)` first in the order of `ask.queues`; never blocks.
+
+        Claimable are the statuses of `status.CLAIMABLE`, SCHEDULED only when due. On the way, an expired invocation
+        becomes CANCELLED, and one whose limits are full becomes CONCURRENCY_CONTROLLED (with `drop_when_limited`:
+        CONCURRENCY_CONTROLLED_FINAL); a suspect is handed out, but never started in the same step.
+        """
+
+    @abstractmethod
+    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
+        """Write `changes`, start what is PENDING under `ask.runner_id` (or the changes' author), then claim as `ask` says.
+
+        One step where the store can do it; each change is written or refused on its own, whatever becomes of the others.
+        """
+
+    @abstractmethod
+    def await_work(self, queues: Sequence[str], timeout: float) -> bool:
+        """Block until something may have become claimable since this process last claimed less than it asked for.
+
+        Returns False after `timeout` seconds without, True otherwise, also after `wake`. May return True for nothing.
+        What merely becomes due wakes nobody: the caller limits `timeout` by `ClaimReply.next_due`.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Let every `await_work` that blocks in this process return True at once; the next one as well, if none does."""
+
+    @abstractmethod
+    def republish(self) -> int:
+        """Hand out again whatever is claimable and no longer queued; return how many. 0 where the record is the queue."""
+
+    @abstractmethod
+    def depth(self, queue: str) -> int:
+        """Return how many invocations of the queue are claimable, due or not."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what it holds itself; tolerant of being called twice. Broker and state backend are closed by the app."""
