@@ -34,17 +34,13 @@ def _strays() -> Iterator[str]:
     for dist in ours:
         if _editable(dist):
             yield f"{dist.name} {dist.version} is installed as editable"
-        for module in _import_names(dist):
-            spec = find_spec(module)
-            origin = spec.origin if spec else None
-            if origin is None or not Path(origin).resolve().is_relative_to(installed):
-                yield f"{module} of {dist.name} would be imported from {origin or 'nowhere'}, not from {installed}"
+        module = dist.name.replace("-", "_")  # every distribution here is named after its package
+        spec = find_spec(module)
+        origin = spec.origin if spec else None
+        if origin is None or not Path(origin).resolve().is_relative_to(installed):
+            yield f"{module} would be imported from {origin or 'nowhere'}, not from {installed}"
 
 
 def _editable(dist: Distribution) -> bool:
     origin = dist.read_text("direct_url.json")
     return bool(origin and json.loads(origin).get("dir_info", {}).get("editable"))
-
-
-def _import_names(dist: Distribution) -> list[str]:
-    return sorted({file.parts[0] for file in dist.files or () if len(file.parts) > 1 and file.name == "__init__.py" and len(file.parts) == 2})

@@ -138,9 +138,7 @@ def build(session: nox.Session) -> None:
     session.install(*_group("build"))
     shutil.rmtree(DIST, ignore_errors=True)
     projects = [ROOT, *(ROOT / "plugins" / name for name in PLUGINS), *(ROOT / "examples" / name for name in THIRD_PARTIES)]
-    session.run(
-        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={DIST}", *map(str, projects)
-    )
+    session.run("python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={DIST}", *map(str, projects))
 
 
 @nox.session(requires=["build"])
@@ -267,7 +265,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def types(session: nox.Session) -> None:
-    """mypy strict over everything, pyright strict over what is shipped."""
+    """Mypy strict over everything, pyright strict over what is shipped."""
     _install(session, *PLUGINS, tools=(*_group("types"), *_group("test"), "nox"))
     session.run("mypy", "-p", "pynenc_core")
     session.run("pyright", f"--pythonpath={session.bin}/python")

@@ -1,0 +1,67 @@
+"""Rooms stay small enough to be read: modules, functions, classes, and what a plugin's author has to write."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from arch import source
+
+PLUGIN_LINES = {
+    "pynenc-backend-memory": 450,
+    "pynenc-backend-mongo": 900,
+    "pynenc-backend-redis": 800,
+    "pynenc-backend-sqlite": 800,
+    "pynenc-runner-thread": 150,
+}
+RUNNER_LINES = 250
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def percentile(values: list[int], percent: int) -> int:
+    """The smallest value that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[-(-len(ordered) * percent // 100) - 1]
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    assert {source.name(path): size for path in source.shipped_modules() if (size := lines(path)) > 400} == {}
+
+
+def test_nine_modules_of_ten_have_at_most_300_lines() -> None:
+    assert percentile([lines(path) for path in source.shipped_modules()], 90) <= 300
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    found = [function for path in source.shipped_modules() for function in source.functions(path)]
+    assert {function.where: function.lines for function in found if function.lines > 60} == {}
+
+
+def test_nineteen_functions_of_twenty_have_at_most_40_lines() -> None:
+    assert percentile([function.lines for path in source.shipped_modules() for function in source.functions(path)], 95) <= 40
+
+
+def test_no_class_has_more_than_20_methods_of_its_own() -> None:
+    found = {
+        f"{source.name(path)}:{cls.lineno} {cls.name}": methods(cls) for path in source.shipped_modules() for cls in source.classes(path)
+    }
+    assert {where: len(own) for where, own in found.items() if len(own) > 20} == {}
+
+
+def methods(cls: ast.ClassDef) -> set[str]:
+    """The names a class defines; a property with its setter, or the overloads of one method, count once."""
+    return {node.name for node in cls.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+@pytest.mark.parametrize("plugin", source.PLUGINS, ids=lambda plugin: plugin.name)
+def test_a_plugin_is_as_small_as_its_author_was_promised(plugin: Path) -> None:
+    limit = PLUGIN_LINES.get(plugin.name, RUNNER_LINES if plugin.name.startswith("pynenc-runner-") else None)
+    if limit is None:
+        assert not plugin.name.startswith("pynenc-backend-"), f"a backend needs its line in PLUGIN_LINES: {plugin.name}"
+        return
+    assert sum(lines(path) for path in source.plugin_modules(plugin)) <= limit
