@@ -1,0 +1,61 @@
+"""Hides passwords and other secrets in what is printed, logged or put into an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+HIDDEN = "***"
+
+_SECRET_WORD = re.compile(r"pass|pwd|secret|token|credential|api_?key|access_?key|signing_?key|private_?key", re.IGNORECASE)
+_HOSTS = re.compile(r"|(([^:@,\[\]]+|\[[^\]]*\])(:\d*)?)(,([^:@,\[\]]+|\[[^\]]*\])(:\d*)?)*")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+
+
+def redact_url(url: str) -> str:
+    """Return a URL with its password, and the values of query parameters that sound like secrets, replaced by `***`.
+
+    Doubtful cases hide more rather than less: with an unquoted "@" or "/" in the password everything up to the last
+    "@" is hidden. Text without "://" comes back as it is.
+    """
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    path = re.split(r"[?#]", rest, maxsplit=1)[0]
+    if "@" in path or ("@" in rest and not _HOSTS.fullmatch(authority)):
+        userinfo, _, tail = rest.rpartition("@")
+        user, colon, _ = userinfo.partition(":")
+        rest = f"{user}{colon and ':' + HIDDEN}@{tail}"
+    elif not _HOSTS.fullmatch(authority):
+        rest = authority.partition(":")[0] + ":" + HIDDEN
+    before, mark_query, query = rest.partition("?")
+    if mark_query:
+        rest = f"{before}?{re.sub(r'[^&;#]+', _redact_parameter, query)}"
+    return f"{scheme}://{rest}"
+
+
+def redact_text(text: str) -> str:
+    """Return free text with every URL in it redacted."""
+    return _URL.sub(lambda found: redact_url(found.group()), text)
+
+
+def redacted(value: object, *, secret: bool = False) -> object:
+    """Return a setting's value as it may be shown: hidden when `secret` and not empty, its URLs redacted otherwise."""
+    if secret:
+        return HIDDEN if value not in (None, "", b"", ()) else value
+    if isinstance(value, str):
+        return redact_url(value) if _SCHEME.match(value) else redact_text(value)
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[object, object]", value)
+        return {key: redacted(each, secret=bool(_SECRET_WORD.search(str(key)))) for key, each in pairs.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [redacted(each) for each in cast("Iterable[object]", value)]
+    return value
+
+
+def _redact_parameter(found: re.Match[str]) -> str:
+    name, equals, value = found.group().partition("=")
+    return f"{name}={HIDDEN}" if equals and _SECRET_WORD.search(f"{name}={value}") else found.group()
