@@ -11,6 +11,7 @@ import atexit
 import os
 import shutil
 import subprocess
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,8 +87,9 @@ if ABSENT := _find_interpreters():
 
 
 def _wheel(name: str) -> str:
-    (wheel,) = DIST.glob(f"{name.replace('-', '_')}-*.whl")
-    return str(wheel)
+    wheels = [str(path) for path in DIST.glob(f"{name.replace('-', '_')}-*.whl")]
+    assert len(wheels) == 1, f"dist/ holds {wheels or 'no wheel'} of {name}: run `nox -s build`"
+    return wheels[0]
 
 
 def _install(session: nox.Session, *names: str, tools: tuple[str, ...] = (), constraints: Path | None = None) -> None:
@@ -104,10 +106,10 @@ def _group(name: str) -> tuple[str, ...]:
 
 
 def _foreign_directory(session: nox.Session) -> None:
-    """Change to an empty directory, with nothing but the session's environment to import from."""
-    directory = Path(session.create_tmp()) / "empty"
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir()
+    """Change to an empty directory outside the tree, with nothing but the session's environment to import from."""
+    # Not nox's `create_tmp`: it lies below our pyproject.toml, and moves TMPDIR to a path too long for a unix socket.
+    directory = tempfile.mkdtemp(prefix="pynenc-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     session.chdir(directory)
     session.env.update(PYTHONSAFEPATH="1", PYTHONNOUSERSITE="1", PYTHONPATH=None)
     session.env.update({name: None for name in os.environ if name.startswith("PYNENC")})
@@ -145,7 +147,7 @@ def build(session: nox.Session) -> None:
 def sdist(session: nox.Session) -> None:
     """Build every source distribution, a wheel from each, and compare that wheel's files with the one built from the tree."""
     session.install(*_group("build"))
-    made = Path(session.create_tmp()) / "sdist"
+    made = Path(session.virtualenv.location) / "sdist"
     shutil.rmtree(made, ignore_errors=True)
     for name in ("pynenc-core", *PLUGINS):
         project = ROOT if name == "pynenc-core" else ROOT / "plugins" / name
@@ -221,7 +223,7 @@ def third_party(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], requires=["build"])
 def lowest(session: nox.Session) -> None:
     """The oldest releases that our metadata allows."""
-    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints = Path(session.virtualenv.location) / "lowest.txt"
     constraints.write_text("\n".join(_lower_bounds()) + "\n")
     _install(session, *PLUGINS, tools=_group("test"), constraints=constraints)
     _pytest(session, ROOT / "tests" / "unit", ROOT / "tests" / "combos")
