@@ -7,7 +7,7 @@ import functools
 import subprocess
 import tokenize
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +120,9 @@ def classes(path: Path) -> Iterator[ast.ClassDef]:
 def is_overload(function: Function) -> bool:
     """Tell whether it only declares one of several signatures."""
     return any(ast.unparse(decorator).rpartition(".")[2] == "overload" for decorator in function.node.decorator_list)
+
+
+def listing(found: Iterable[object] | Mapping[Any, object]) -> str:
+    """All that was found, one to a line; pytest would shorten it."""
+    items = [f"{key}: {value}" for key, value in found.items()] if isinstance(found, Mapping) else [str(item) for item in found]
+    return "\n".join(["", *items])

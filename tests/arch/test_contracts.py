@@ -23,7 +23,8 @@ IGNORES = {
 
 
 def test_every_function_is_annotated() -> None:
-    assert [function.where for path in source.shipped_modules() for function in source.functions(path) if not annotated(function)] == []
+    found = [function.where for path in source.shipped_modules() for function in source.functions(path) if not annotated(function)]
+    assert not found, source.listing(found)
 
 
 def annotated(function: source.Function) -> bool:
@@ -37,7 +38,8 @@ def annotated(function: source.Function) -> bool:
 
 
 def test_everything_public_has_a_docstring() -> None:
-    assert [where for path in source.shipped_modules() for where in undocumented(path)] == []
+    found = [where for path in source.shipped_modules() for where in undocumented(path)]
+    assert not found, source.listing(found)
 
 
 def undocumented(path: Path) -> Iterator[str]:
@@ -72,11 +74,12 @@ def test_no_import_hides_under_type_checking() -> None:
         for node in ast.walk(source.tree(path))
         if (isinstance(node, ast.Name) and node.id == "TYPE_CHECKING") or (isinstance(node, ast.Attribute) and node.attr == "TYPE_CHECKING")
     ]
-    assert found == []
+    assert not found, source.listing(found)
 
 
 def test_an_import_inside_a_function_says_why_it_is_late() -> None:
-    assert [where for path in source.shipped_modules() for where in unexplained_late_imports(path)] == []
+    found = [where for path in source.shipped_modules() for where in unexplained_late_imports(path)]
+    assert not found, source.listing(found)
 
 
 def unexplained_late_imports(path: Path) -> Iterator[str]:
@@ -111,7 +114,7 @@ def test_an_error_builds_its_own_message() -> None:
         for node in ast.walk(source.tree(path))
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and constructs(node.exc) and any(map(formatted, node.exc.args))
     ]
-    assert found == []
+    assert not found, source.listing(found)
 
 
 def constructs(call: ast.Call) -> bool:
@@ -133,7 +136,7 @@ def test_what_is_ignored_is_named_and_has_a_reason() -> None:
     found = [
         f"{source.name(path)}:{line} {text}" for path in source.python_files() for line, text in source.comments(path) if not reasoned(text)
     ]
-    assert found == []
+    assert not found, source.listing(found)
 
 
 def reasoned(comment: str) -> bool:

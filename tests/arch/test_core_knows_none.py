@@ -31,7 +31,8 @@ NAMES = re.compile(
 @pytest.mark.parametrize("path", source.core_modules(), ids=source.name)
 def test_no_name_of_a_backend_or_runner_is_in_the_core(path: Path) -> None:
     numbered = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-    assert {number: line for number, line in numbered if NAMES.search(line)} == {}
+    found = {number: line for number, line in numbered if NAMES.search(line)}
+    assert not found, source.listing(found)
 
 
 def test_no_class_of_a_plugin_is_named_in_the_core() -> None:
@@ -40,7 +41,8 @@ def test_no_class_of_a_plugin_is_named_in_the_core() -> None:
     theirs = {cls.name for path in modules for cls in source.classes(path) if re.fullmatch(r"_?(?:[A-Z][a-z0-9]+){2,}", cls.name)}
     ours = {cls.name for path in source.core_modules() for cls in source.classes(path)}
     words = {word for path in source.core_modules() for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
-    assert sorted((theirs - ours) & words) == []
+    found = sorted((theirs - ours) & words)
+    assert not found, source.listing(found)
 
 
 def test_no_default_in_the_core_names_an_installed_plugin() -> None:
@@ -52,7 +54,7 @@ def test_no_default_in_the_core_names_an_installed_plugin() -> None:
         for node in ast.walk(source.tree(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in plugins
     ]
-    assert found == []
+    assert not found, source.listing(found)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from arch import source
 
 # floor of the importer -> an import that its contract forbids
 FORBIDDEN = {
-    "a floor imports a higher one": ("pynenc_core/status.py", "import pynenc_core.app", "floors"),
+    "a floor imports a higher one": ("pynenc_core/status.py", "import pynenc_core.orchestration", "floors"),
     "a room that has no floor": ("pynenc_core/attic.py", "", "floors"),
-    "hidden under TYPE_CHECKING": ("pynenc_core/status.py", "if TYPE_CHECKING:\n    import pynenc_core.app", "floors"),
-    "hidden in a function": ("pynenc_core/status.py", "def late():\n    import pynenc_core.app", "floors"),
+    "hidden under TYPE_CHECKING": ("pynenc_core/status.py", "if TYPE_CHECKING:\n    import pynenc_core.orchestration", "floors"),
+    "hidden in a function": ("pynenc_core/status.py", "def late():\n    import pynenc_core.orchestration", "floors"),
     "the core imports a driver": ("pynenc_core/model/records.py", "import sqlite3", "core-knows-none"),
     "the core imports a plugin": ("pynenc_core/builtin.py", "import pynenc_runner_thread", "core-knows-none"),
     "a plugin imports another": (

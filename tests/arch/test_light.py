@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from arch import source
+
 # Slow to import, or the work of a plugin; the function that needs one imports it.
 HEAVY = frozenset({"asyncio", "hypothesis", "multiprocessing", "psutil", "pymongo", "pytest", "redis", "rich", "sqlite3", "ssl", "yaml"})
 NOT_BY_IMPORT = HEAVY | {"click", "cronsim", "importlib.metadata", "typed_settings"}
@@ -39,15 +41,18 @@ def bare() -> set[str]:
 
 @pytest.mark.parametrize("code", [IMPORT, PUBLIC], ids=["package", "names"])
 def test_importing_the_core_is_light(code: str) -> None:
-    assert sorted((set(output(code).split()) - bare()) & NOT_BY_IMPORT) == []
+    found = sorted((set(output(code).split()) - bare()) & NOT_BY_IMPORT)
+    assert not found, source.listing(found)
 
 
 def test_help_is_light() -> None:
     text, _, modules = output(HELP).partition("--- modules ---")
     assert "Usage: pynenc" in text
-    assert sorted((set(modules.split()) - bare()) & NOT_BY_HELP) == []
+    found = sorted((set(modules.split()) - bare()) & NOT_BY_HELP)
+    assert not found, source.listing(found)
 
 
 def test_help_imports_no_plugin_further_than_its_entry_point() -> None:
     modules = output(HELP).partition("--- modules ---")[2].split()
-    assert sorted(name for name in modules if name.startswith(("pynenc_backend_", "pynenc_runner_")) and "." in name) == []
+    found = sorted(name for name in modules if name.startswith(("pynenc_backend_", "pynenc_runner_")) and "." in name)
+    assert not found, source.listing(found)

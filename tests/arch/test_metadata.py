@@ -49,7 +49,8 @@ def test_a_plugins_folder_is_complete(plugin: Path) -> None:
     wanted = [plugin / "README.md", plugin / "LICENSE", plugin / "changes", package / "__init__.py", package / "py.typed"]
     if plugin.name != "pynenc-testkit":  # its tests are tests/kit
         wanted.append(plugin / "tests")
-    assert [source.name(path) for path in wanted if not path.exists()] == []
+    found = [source.name(path) for path in wanted if not path.exists()]
+    assert not found, source.listing(found)
     assert (plugin / "LICENSE").read_bytes() == (source.ROOT / "LICENSE").read_bytes()
     assert [
         path.name for path in (plugin / "src").iterdir() if path.name != import_name(plugin) and not path.name.endswith(".egg-info")

@@ -45,12 +45,15 @@ def _names_of_sleep(module: ast.Module) -> set[str]:
 
 
 def test_only_who_is_listed_sleeps() -> None:
-    assert sorted(sleepers() - set(allowed())) == []
+    found = sorted(sleepers() - set(allowed()))
+    assert not found, source.listing(found)
 
 
 def test_the_list_names_nobody_who_does_not_sleep() -> None:
-    assert sorted(set(allowed()) - sleepers()) == []
+    found = sorted(set(allowed()) - sleepers())
+    assert not found, source.listing(found)
 
 
 def test_every_sleep_has_a_reason() -> None:
-    assert [where for where, reason in allowed().items() if len(reason.split()) < 4] == []
+    found = [where for where, reason in allowed().items() if len(reason.split()) < 4]
+    assert not found, source.listing(found)
