@@ -1,0 +1,1 @@
+"""Contracts that any backend, runner or plugin can be tested against."""

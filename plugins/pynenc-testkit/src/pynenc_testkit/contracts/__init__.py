@@ -1,0 +1,8 @@
+"""The contracts: subclass one in a test file, give it a URL or a name, and pytest does the rest."""
+
+from __future__ import annotations
+
+from pynenc_testkit.contracts.dispatch import DispatcherContract
+from pynenc_testkit.contracts.state import StateContract
+
+__all__ = ["DispatcherContract", "StateContract"]

@@ -1,0 +1,28 @@
+"""The contract of a state backend."""
+
+from __future__ import annotations
+
+from pynenc_testkit.contracts.agreement import BeatRules, LeaseRules, SlotRules
+from pynenc_testkit.contracts.keeping import IsolationRules, PayloadRules, UpkeepRules, ValueRules
+from pynenc_testkit.contracts.listing import FindRules, HistoryRules
+from pynenc_testkit.contracts.records import RecordRules
+from pynenc_testkit.contracts.swaps import MarkRules, SwapRules
+from pynenc_testkit.contracts.watching import WatchRules
+
+
+class StateContract(
+    RecordRules,
+    SwapRules,
+    MarkRules,
+    FindRules,
+    HistoryRules,
+    PayloadRules,
+    ValueRules,
+    UpkeepRules,
+    IsolationRules,
+    BeatRules,
+    LeaseRules,
+    SlotRules,
+    WatchRules,
+):
+    """What every state backend does; give `url`, `chokes` and a fixture `raw`."""

@@ -1,0 +1,77 @@
+"""What every contract over storage starts from: a fresh store, opened as often as a test needs processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from pynenc_testkit.clock import ManualClock
+from pynenc_testkit.interleaver import Interleaver
+from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
+
+Opener = Callable[..., Store]
+
+
+@pytest.mark.pynenc_contract
+class StorageSubject:
+    """The storage under test: subclass a contract and say by which URL, or override `open_store`."""
+
+    url: ClassVar[str] = ""
+    """Where to store; `{folder}` stands for a new directory, `{name}` for a new name, of each test's own."""
+    chokes: ClassVar[tuple[str, ...]] = ()
+    """The callables through which all of the driver's traffic goes, as `package.module:Class.method`."""
+    schedules: ClassVar[int] = 60
+    """How many interleavings of two operations are tried at most."""
+
+    def open_store(self, app: KitApp) -> Store:
+        """Open the store that `app` names, as a further process would; the default asks the installed plugins by URL."""
+        return open_installed(app)
+
+    @pytest.fixture
+    def clock(self) -> ManualClock:
+        """The clock of every app of the test: it runs, and can be advanced."""
+        return ManualClock(ticking=True)
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        """The URL of this test's store."""
+        return self.url.replace("{folder}", str(tmp_path)).replace("{name}", tmp_path.name)
+
+    @pytest.fixture
+    def opened(self, place: str, clock: ManualClock) -> Iterator[Opener]:
+        """A function that opens this test's store once more, ready for use; it takes an `app_id`."""
+        stores: list[Store] = []
+
+        def open_one(app_id: str = "kit", *, prepare: bool = True) -> Store:
+            store = self.open_store(KitApp(app_id, place, clock))
+            stores.append(store)
+            if prepare:
+                store.state.prepare()
+            return store
+
+        yield open_one
+        for store in reversed(stores):
+            store.close()
+
+    @pytest.fixture
+    def store(self, opened: Opener) -> Store:
+        """The store, as the first process has it open."""
+        return opened()
+
+    @pytest.fixture
+    def other(self, store: Store, opened: Opener) -> Store:
+        """The same store, as a second process of the same app has it open."""
+        return opened(store.app.app_id)
+
+    @pytest.fixture
+    def raw(self, place: str) -> Raw:
+        """A look behind the API of this test's store."""
+        pytest.fail(f"{type(self).__name__} needs a fixture `raw` that returns a pynenc_testkit.stores.Raw for {place}")
+
+    @pytest.fixture
+    def interleaver(self) -> Interleaver:
+        """What tries two operations under every interleaving of their driver calls."""
+        return Interleaver(self.chokes, limit=self.schedules)

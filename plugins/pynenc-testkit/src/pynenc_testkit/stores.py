@@ -1,0 +1,162 @@
+"""How the kit opens the storage of an app: the view it gives to a backend, and what it gets back."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
+from typing import Protocol, TypeVar
+
+import attrs
+
+from pynenc_core.plugins import PluginManager
+from pynenc_core.ports.broker import BaseBroker
+from pynenc_core.ports.dispatcher import Dispatcher
+from pynenc_core.ports.state_backend import BaseStateBackend
+from pynenc_testkit.clock import ManualClock
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+_STEPLESS = frozenset({"now", "close", "prepare"})
+PATIENCE = 10.0
+"""Seconds after which the kit gives up waiting for something that must happen."""
+
+
+@attrs.frozen
+class KitApp:
+    """The `StoreView` through which a backend under test sees its app: default settings, a clock that tests can advance."""
+
+    app_id: str
+    url: str
+    clock: ManualClock
+    settings: Mapping[type, object] = attrs.field(factory=dict[type, object])
+    """Settings to hand out instead of a class's defaults."""
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger `pynenc.<app_id>`."""
+        return logging.getLogger(f"pynenc.{self.app_id}")
+
+    def store_url(self, part: str) -> str:
+        """Return the same URL for every part."""
+        del part
+        return self.url
+
+    def section(self, settings_class: type[S]) -> S:
+        """Return what `settings` holds for the class, else its defaults."""
+        found = self.settings.get(settings_class)
+        return found if isinstance(found, settings_class) else settings_class()
+
+
+@attrs.frozen
+class Store:
+    """The storage of one app, as one process has it open."""
+
+    app: KitApp
+    broker: BaseBroker
+    state: BaseStateBackend
+    dispatcher: Dispatcher
+
+    def close(self) -> None:
+        """Close all three."""
+        self.dispatcher.close()
+        self.broker.close()
+        self.state.close()
+
+    def lapse(self, seconds: float) -> None:
+        """Let the store's clock pass by so many seconds: the app's clock is advanced; a store with a clock of its own is waited for.
+
+        Raises AssertionError when the store's clock stands still.
+        """
+        until = self.state.now() + seconds
+        self.app.clock.advance(seconds)
+        ends = time.monotonic() + seconds + PATIENCE
+        pause = threading.Event()
+        while self.state.now() < until:
+            assert time.monotonic() < ends, "the store's clock does not move"
+            pause.wait(0.005)
+
+
+@functools.cache
+def installed() -> PluginManager:
+    """Return the manager of the installed plugins, one for the whole test run."""
+    return PluginManager()
+
+
+def open_installed(app: KitApp) -> Store:
+    """Open the storage that an app's URL names, by the installed plugins, as an app does.
+
+    Raises UnknownPluginError for a scheme that none owns, AssertionError when there is no dispatcher for it.
+    """
+    manager = installed()
+    catalog = manager.catalog
+    broker_spec, state_spec = catalog.components(catalog.backend_for_url(app.url))
+    state = catalog.load_class(state_spec, BaseStateBackend)(app)
+    broker = catalog.load_class(broker_spec, BaseBroker)(app)
+    dispatcher = manager.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)
+    assert dispatcher is not None, f"no plugin offers a dispatcher for {app.url}"
+    return Store(app, broker, state, dispatcher)
+
+
+def verbs_of(*classes: str) -> tuple[str, ...]:
+    """Return the port verbs of classes, each named `package.module:Class`, as choke points.
+
+    For a store without a driver, where a verb is the smallest step there is.
+    """
+    found = []
+    for name in classes:
+        owner = resolve_name(name)
+        ports = [port for port in (BaseStateBackend, Dispatcher, BaseBroker) if issubclass(owner, port)]
+        found += [f"{name}.{verb}" for port in ports for verb in sorted(port.__abstractmethods__) if verb not in _STEPLESS]
+    return tuple(found)
+
+
+class Raw(Protocol):
+    """A look behind the API of one store, past the code under test."""
+
+    def dump(self) -> object:
+        """Return everything that is stored, for every app, as a value that compares equal exactly while nothing was written."""
+        ...
+
+    def set_format(self, number: int) -> None:
+        """Write another format number into the store, as a newer or an older version would have left it."""
+        ...
+
+
+class Background:
+    """Runs a blocking call in a thread of its own, and fails rather than waiting for ever for its end."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._result: object = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="kit-background", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:  # noqa: BLE001 - handed to the test's thread
+            self._error = error
+
+    def result(self, timeout: float = PATIENCE) -> object:
+        """Return what the call returned, or raise what it raised; AssertionError when it has not ended in time."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), f"the call blocks for more than {timeout:g} s"
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def eventually(condition: Callable[[], R], what: str, timeout: float = PATIENCE) -> R:
+    """Return the condition's value once it is true, asking every 5 ms; AssertionError after `timeout` seconds."""
+    ends = time.monotonic() + timeout
+    pause = threading.Event()
+    while not (found := condition()):
+        assert time.monotonic() < ends, f"{what} did not happen within {timeout:g} s"
+        pause.wait(0.005)
+    return found
