@@ -8,10 +8,11 @@ from typing import cast
 
 HIDDEN = "***"
 
-_SECRET_WORD = re.compile(r"pass|pwd|secret|token|credential|api_?key|access_?key|signing_?key|private_?key", re.IGNORECASE)
-_HOSTS = re.compile(r"|(([^:@,\[\]]+|\[[^\]]*\])(:\d*)?)(,([^:@,\[\]]+|\[[^\]]*\])(:\d*)?)*")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+# compiled when first used, by re's own cache: every process imports this, few redact anything
+_TELLING_WORD = r"(?i)pass|pwd|secret|token|credential|api_?key|access_?key|signing_?key|private_?key"
+_HOSTS = r"|(([^:@,\[\]]+|\[[^\]]*\])(:\d*)?)(,([^:@,\[\]]+|\[[^\]]*\])(:\d*)?)*"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_URL = r"[A-Za-z][A-Za-z0-9+.-]*://\S+"
 
 
 def redact_url(url: str) -> str:
@@ -25,11 +26,11 @@ def redact_url(url: str) -> str:
         return url
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     path = re.split(r"[?#]", rest, maxsplit=1)[0]
-    if "@" in path or ("@" in rest and not _HOSTS.fullmatch(authority)):
+    if "@" in path or ("@" in rest and not re.fullmatch(_HOSTS, authority)):
         userinfo, _, tail = rest.rpartition("@")
         user, colon, _ = userinfo.partition(":")
         rest = f"{user}{colon and ':' + HIDDEN}@{tail}"
-    elif not _HOSTS.fullmatch(authority):
+    elif not re.fullmatch(_HOSTS, authority):
         rest = authority.partition(":")[0] + ":" + HIDDEN
     before, mark_query, query = rest.partition("?")
     if mark_query:
@@ -39,7 +40,7 @@ def redact_url(url: str) -> str:
 
 def redact_text(text: str) -> str:
     """Return free text with every URL in it redacted."""
-    return _URL.sub(lambda found: redact_url(found.group()), text)
+    return re.sub(_URL, lambda found: redact_url(found.group()), text)
 
 
 def redacted(value: object, *, secret: bool = False) -> object:
@@ -47,10 +48,10 @@ def redacted(value: object, *, secret: bool = False) -> object:
     if secret:
         return HIDDEN if value not in (None, "", b"", ()) else value
     if isinstance(value, str):
-        return redact_url(value) if _SCHEME.match(value) else redact_text(value)
+        return redact_url(value) if re.match(_SCHEME, value) else redact_text(value)
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value)
-        return {key: redacted(each, secret=bool(_SECRET_WORD.search(str(key)))) for key, each in pairs.items()}
+        return {key: redacted(each, secret=bool(re.search(_TELLING_WORD, str(key)))) for key, each in pairs.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [redacted(each) for each in cast("Iterable[object]", value)]
     return value
@@ -58,4 +59,4 @@ def redacted(value: object, *, secret: bool = False) -> object:
 
 def _redact_parameter(found: re.Match[str]) -> str:
     name, equals, value = found.group().partition("=")
-    return f"{name}={HIDDEN}" if equals and _SECRET_WORD.search(f"{name}={value}") else found.group()
+    return f"{name}={HIDDEN}" if equals and re.search(_TELLING_WORD, f"{name}={value}") else found.group()

@@ -24,7 +24,7 @@ _SCOPE_HOOK = "pynenc_invocation_scope"
 _SCOPES = "a context manager, an async one or None"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Answer:
     """What one plugin answered: a value, or the error it raised, never both."""
 

@@ -14,8 +14,8 @@ from pynenc_core.plugins.hookspecs import PROJECT
 PUBLIC_DISTRIBUTION = "pynenc"
 """The public distribution whose command and entry-point group have the same names as ours."""
 
-_NAME = re.compile(r"^Name:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
-_VERSION = re.compile(r"^Version:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
+_NAME = r"(?im)^Name:\s*(\S+)"
+_VERSION = r"(?im)^Version:\s*(\S+)"
 
 
 @attrs.frozen
@@ -131,5 +131,5 @@ def _normal(name: str) -> str:
 def _identity(metadata: str | None) -> tuple[str, str]:
     """Return name and version; read from the text, because the metadata API parses the whole readme as an e-mail first."""
     head = (metadata or "").partition("\n\n")[0]
-    name, version = _NAME.search(head), _VERSION.search(head)
+    name, version = re.search(_NAME, head), re.search(_VERSION, head)
     return name.group(1) if name else "", version.group(1) if version else ""

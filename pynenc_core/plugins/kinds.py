@@ -20,11 +20,11 @@ from pynenc_core.plugins.specs import (
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
-_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,5}")
+_SLUG = r"[a-z0-9]+(-[a-z0-9]+){0,5}"
 _LONGEST_SLUG = 40
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Kind(Generic[S_co]):
     """One kind of component: how messages call it, the hook that offers it, the class of its specs."""
 
@@ -57,4 +57,4 @@ def distribution_for(kind: Kind[Spec], name: str) -> str:
     word, prefix = slug(kind, name), kind.prefix
     if kind.hook == BUILDER_METHOD.hook and word.endswith("-runner"):
         word, prefix = word.removesuffix("-runner"), RUNNER.prefix
-    return prefix + word if _SLUG.fullmatch(word) and len(word) <= _LONGEST_SLUG else ""
+    return prefix + word if re.fullmatch(_SLUG, word) and len(word) <= _LONGEST_SLUG else ""

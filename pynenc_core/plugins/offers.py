@@ -17,7 +17,7 @@ S = TypeVar("S", bound=Spec)
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Offer(Generic[S_co]):
     """One spec and the plugin that brings it."""
 

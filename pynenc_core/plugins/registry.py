@@ -19,7 +19,7 @@ _EMPTY = "it implements no hook of this project (is anything marked with @hookim
 _REFUSED_KINDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Implementation:
     """One plugin's function for one hook."""
 
