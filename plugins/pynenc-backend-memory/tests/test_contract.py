@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from pynenc_backend_memory import state_backend
-from pynenc_testkit.contracts import DispatcherContract, StateContract
+from pynenc_testkit.contracts import BrokerContract, DispatcherContract, StateContract, StateMachineContract
 from pynenc_testkit.stores import Raw, verbs_of
 
 URL = "memory://{name}"
@@ -58,4 +58,12 @@ class TestState(Memory, StateContract):
 
 
 class TestDispatcher(Memory, DispatcherContract):
+    pass
+
+
+class TestStateMachine(Memory, StateMachineContract):
+    pass
+
+
+class TestBroker(Memory, BrokerContract):
     pass

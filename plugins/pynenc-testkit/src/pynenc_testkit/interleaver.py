@@ -79,6 +79,7 @@ class Schedule:
             self._open = None
             operation.phase = _Phase.GOING
             operation.calls += 1
+            self._changed.notify_all()
 
     def run(self, *operations: Callable[[], object]) -> tuple[object, ...]:
         """Carry out each operation in a thread of its own; return what each returned, or the exception it raised.

@@ -143,6 +143,10 @@ class Background:
         except BaseException as error:  # noqa: BLE001 - handed to the test's thread
             self._error = error
 
+    def is_alive(self) -> bool:
+        """Return whether the call has not ended yet."""
+        return self._thread.is_alive()
+
     def result(self, timeout: float = PATIENCE) -> object:
         """Return what the call returned, or raise what it raised; AssertionError when it has not ended in time."""
         self._thread.join(timeout)

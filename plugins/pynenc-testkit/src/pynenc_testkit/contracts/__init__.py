@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pynenc_testkit.contracts.brokers import BrokerContract, SharedBrokerContract
 from pynenc_testkit.contracts.dispatch import DispatcherContract
+from pynenc_testkit.contracts.machine import StateMachineContract
 from pynenc_testkit.contracts.state import StateContract
 
-__all__ = ["DispatcherContract", "StateContract"]
+__all__ = ["BrokerContract", "DispatcherContract", "SharedBrokerContract", "StateContract", "StateMachineContract"]

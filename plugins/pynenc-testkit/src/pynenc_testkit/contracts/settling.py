@@ -181,6 +181,24 @@ class LimitRules(StorageSubject):
         assert ids(claim(store)) == ["both"]
         assert (holders(store, "x"), holders(store, "y")) == (2, 1)
 
+    def test_a_woken_one_that_is_cancelled_passes_its_turn_on(self, store: Store) -> None:
+        submit(store, *(new(name, rank=rank, limits=limits("k")) for name, rank in (("a", 1.0), ("b", 2.0), ("c", 3.0))))
+        held = claim(store, limit=9, start=9).claimed[0]
+        store.dispatcher.settle([change(held, Status.SUCCESS)])
+        assert state(store, "b").status is Status.REROUTED
+        store.dispatcher.settle([change(record(store, "b"), Status.CANCELLED, by="user")])
+        assert ids(claim(store, limit=9)) == ["c"]
+
+    def test_a_woken_one_that_expires_passes_its_turn_on(self, store: Store) -> None:
+        expires = store.state.now() + 5
+        submit(store, new("a", rank=1.0, limits=limits("k")), new("b", rank=2.0, limits=limits("k"), expires=expires))
+        submit(store, new("c", rank=3.0, limits=limits("k")))
+        held = claim(store, limit=9, start=9).claimed[0]
+        store.dispatcher.settle([change(held, Status.SUCCESS)])
+        store.lapse(6)
+        got = ids(claim(store, limit=9)) or ids(claim(store, limit=9))
+        assert (got, state(store, "b").status) == (["c"], Status.CANCELLED)
+
     def test_one_beside_its_key_can_be_cancelled(self, store: Store) -> None:
         submit(store, *(new(name, rank=rank, limits=limits("k")) for name, rank in (("a", 1.0), ("b", 2.0), ("c", 3.0))))
         held = claim(store, limit=9, start=9).claimed[0]

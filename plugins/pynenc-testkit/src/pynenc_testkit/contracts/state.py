@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pynenc_testkit.contracts.agreement import BeatRules, LeaseRules, SlotRules
+from pynenc_testkit.contracts.interruptions import InterruptionRules
 from pynenc_testkit.contracts.keeping import IsolationRules, PayloadRules, UpkeepRules, ValueRules
 from pynenc_testkit.contracts.listing import FindRules, HistoryRules
+from pynenc_testkit.contracts.races import StateRaceRules
 from pynenc_testkit.contracts.records import RecordRules
 from pynenc_testkit.contracts.swaps import MarkRules, SwapRules
 from pynenc_testkit.contracts.watching import WatchRules
@@ -24,5 +26,7 @@ class StateContract(
     LeaseRules,
     SlotRules,
     WatchRules,
+    StateRaceRules,
+    InterruptionRules,
 ):
     """What every state backend does; give `url`, `chokes` and a fixture `raw`."""

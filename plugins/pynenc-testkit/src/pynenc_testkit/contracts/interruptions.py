@@ -1,0 +1,159 @@
+"""A verb that is cut short at any of its driver calls has done all of its work, or none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+
+from pynenc_core.model import Ask, Limit, Mark, Payload
+from pynenc_core.status import Status
+from pynenc_testkit.contracts.subject import StorageSubject
+from pynenc_testkit.interleaver import choked
+from pynenc_testkit.samples import batch, blob, change, claim, limits, new, record, running, submit
+from pynenc_testkit.stores import Raw, Store
+
+
+class CutError(Exception):
+    """Raised in place of a driver call, as a broken connection would."""
+
+
+@attrs.define
+class Scissors:
+    """Lets the n-th driver call of an operation fail; counts them all."""
+
+    cut_at: int
+    calls: int = 0
+
+    def step(self) -> None:
+        """Count a driver call, and fail if it is the one."""
+        self.calls += 1
+        if self.calls == self.cut_at:
+            raise CutError
+
+
+Operation = Callable[[Store, str], object]
+
+
+def _submit(store: Store, name: str) -> object:
+    return store.dispatcher.submit(batch(new(f"{name}-x", unique_key=name, queue=name), new(f"{name}-y", queue=name), blobs=(blob(name.encode()),)))
+
+
+def _claim(store: Store, name: str) -> object:
+    return store.dispatcher.claim(Ask(runner_id="r2", limit=3, start=1, queues=(f"q-{name}",)))
+
+
+def _succeed(store: Store, name: str) -> object:
+    result = blob(name.encode() * 99)
+    done = change(record(store, name), Status.SUCCESS, outcome=Payload(blob=result.key), blobs=(result,), outbox=("x",))
+    return store.dispatcher.settle([done], ask=Ask(runner_id="r1", limit=2, start=1, queues=(f"q-{name}",)))
+
+
+def _pause(store: Store, name: str) -> object:
+    return store.dispatcher.settle([change(record(store, name), Status.PAUSED, awaits=(f"{name}-1",), boost=-1.0)])
+
+
+def _recover(store: Store, name: str) -> object:
+    gone = change(record(store, name), Status.RUNNING_RECOVERY, Status.REROUTED, by="sweeper", crashes=1)
+    return store.state.swap([gone])
+
+
+def _mark(store: Store, name: str) -> object:
+    return store.state.mark([Mark(invocation_id=name, progress=b"half", boost=-5.0)])
+
+
+def _put(store: Store, name: str) -> object:
+    return store.state.put_value("kind", name, b"1", if_absent=True)
+
+
+def _lease(store: Store, name: str) -> object:
+    return store.state.take_lease(name, "r1", 30.0)
+
+
+def _slot(store: Store, name: str) -> object:
+    return store.state.take_slot(Limit(f"slot {name}", 1), name, 1)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "submit": _submit,
+    "claim": _claim,
+    "settle and claim": _succeed,
+    "pause": _pause,
+    "recover": _recover,
+    "mark": _mark,
+    "put": _put,
+    "take a role": _lease,
+    "take a slot": _slot,
+}
+
+
+class InterruptionRules(StorageSubject):
+    """The connection breaks, or an exception strikes, before any one of an operation's driver calls."""
+
+    @pytest.mark.parametrize("name", OPERATIONS)
+    def test_a_cut_short_operation_is_whole_or_absent_and_can_be_repeated(self, store: Store, other: Store, raw: Raw, name: str) -> None:
+        operation = OPERATIONS[name]
+        for cut_at, key in _situations(store):
+            before = raw.dump()
+            scissors = Scissors(cut_at)
+            with choked(self.chokes, scissors.step):
+                try:
+                    operation(store, key)
+                except Exception as error:  # noqa: BLE001 - a backend may wrap what its driver raises
+                    assert _is_cut(error), "something else than the cut went wrong"
+            if scissors.calls < cut_at:
+                assert cut_at > 1, f"{name} made no call of {self.chokes}"
+                assert raw.dump() != before, "the operation did nothing although nothing stopped it"
+                return
+            if raw.dump() == before:
+                operation(other, key)
+                assert raw.dump() != before, "after the cut the operation does nothing any more"
+            _check(other, name, key)
+            submit(other, new(f"{key}-after"))
+        raise AssertionError(f"{name} does not end after 200 driver calls")
+
+
+def _situations(store: Store) -> Iterator[tuple[int, str]]:
+    """Yield the number of each driver call to cut, with the name of a running invocation; two wait in its queue `q-<name>`."""
+    for cut_at in range(1, 200):
+        key = f"n{cut_at}"
+        running(store, key, limits=limits(key), rank=0.0)
+        waiting = [new(f"{key}-{number}", queue=f"q-{key}", rank=float(number), limits=limits(key)) for number in (1, 2)]
+        submit(store, *waiting)
+        yield cut_at, key
+
+
+def _is_cut(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, CutError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _check(store: Store, name: str, key: str) -> None:
+    """Assert that the operation, carried out once, has left all of what it writes."""
+    found = store.state.get([key, f"{key}-x", f"{key}-y", f"{key}-1", f"{key}-2"])
+    held = found[key].state
+    if name == "submit":
+        assert {f"{key}-x", f"{key}-y"} <= found.keys()
+        assert len(claim(store, limit=9, queues=(key,)).claimed) == 2
+        assert store.state.get_blobs([blob(key.encode()).key])
+    elif name == "claim":
+        assert {found[f"{key}-{number}"].state.status for number in (1, 2)} == {Status.CONCURRENCY_CONTROLLED}
+    elif name == "settle and claim":
+        assert (held.status, held.outbox) == (Status.SUCCESS, ("x",))
+        assert store.state.get_blobs([blob(key.encode() * 99).key])
+    elif name == "pause":
+        assert (held.status, found[f"{key}-1"].side.boost) == (Status.PAUSED, -1.0)
+    elif name == "recover":
+        assert (held.status, held.crashes, len(store.state.history([key])[key])) == (Status.REROUTED, 1, 5)
+    elif name == "mark":
+        assert (found[key].side.progress, found[key].side.boost) == (b"half", -5.0)
+    elif name == "put":
+        assert store.state.get_values("kind", [key]) == {key: b"1"}
+    elif name == "take a role":
+        assert store.state.take_lease(key, "r2", 1.0) is None
+    else:
+        assert store.state.holders([f"slot {key}"]) == {f"slot {key}": 1}
