@@ -41,7 +41,7 @@ class MemoryBroker(BaseBroker):
                 if left <= 0:
                     break
                 dues = [instant - clock.time() for queue in queues if (instant := self._queues[queue].next_due()) is not None]
-                self._changed.wait(min(left, *dues))
+                self._changed.wait(min([left, *dues]))
             return taken
 
     def wake(self) -> None:
