@@ -67,8 +67,8 @@ def external_runner_id() -> str:
 
 
 def task_id(module: str, qualified_name: str) -> str:
-    """Return the id of a task: its module and qualified name, as `module:qualified_name`."""
-    return f"{module}:{qualified_name}"
+    """Return the id of a task: its module and qualified name, as `module.qualified_name`."""
+    return f"{module}.{qualified_name}"
 
 
 def call_id(task: str, arguments_hash: str) -> str:

@@ -14,4 +14,5 @@ class PynencError(Exception):
 
     def fields(self) -> dict[str, object]:
         """Return the plain fields this error was built from, by name."""
-        return attrs.asdict(self, recurse=False) if attrs.has(type(self)) else {}
+        kind: type = type(self)
+        return {field.name: getattr(self, field.name) for field in attrs.fields(kind)} if attrs.has(kind) else {}

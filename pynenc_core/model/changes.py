@@ -61,6 +61,8 @@ class Change:
     """The statuses entered, in order, each with a history entry; empty: only `reason` is noted in history."""
     by: str
     """Runner context id of who does it."""
+    claimant: str = ""
+    """With PENDING first: the runner that claims, and so owns it under a claim number one higher."""
     outcome: Payload | None = None
     blobs: tuple[Blob, ...] = ()
     due: float | None = None
@@ -149,15 +151,17 @@ def claimed(
 def applied(invocation_id: str, state: State, change: Change, now: float) -> tuple[State, tuple[InvocationHistory, ...]]:
     """Return the state after a change whose expectation is met, and its history entries.
 
-    An owned status keeps the owner, any other releases it. The claim number stays: only a claim raises it.
+    An owned status keeps the owner, any other releases it. Only a claim raises the claim number.
     """
     to = change.to
-    keeps = to in OWNED
-    entries = _entries(invocation_id, state.seq, now, change.through or (to,), state.runner_id, state.claim, change.by, change.reason)
+    owner = change.claimant or state.runner_id
+    claim = state.claim + 1 if change.claimant else state.claim
+    entries = _entries(invocation_id, state.seq, now, change.through or (to,), owner, claim, change.by, change.reason)
     new = attrs.evolve(
         state,
         status=to,
-        runner_id=state.runner_id if keeps else "",
+        runner_id=owner if to in OWNED else "",
+        claim=claim,
         attempts=state.attempts + change.attempts,
         crashes=state.crashes + change.crashes,
         interruptions=state.interruptions + change.interruptions,

@@ -24,7 +24,7 @@ def _settings_target() -> str:
     return attrs.field(default="", validator=matches_re(f"|{_TARGET}"))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Spec:
     """What every spec has: the name by which users choose it, a line for listings, the plugin API it was written for."""
 
@@ -33,7 +33,7 @@ class Spec:
     api: int = attrs.field(default=API_VERSION, validator=instance_of(int))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class TargetSpec(Spec):
     """A spec that points at code: `target` is `package.module:Name`."""
 
@@ -45,7 +45,7 @@ class TargetSpec(Spec):
         return self.target.partition(":")[2].rpartition(".")[2]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class RunnerSpec(TargetSpec):
     """A runner: what executes invocations."""
 
@@ -56,7 +56,7 @@ class RunnerSpec(TargetSpec):
     settings: str = _settings_target()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class BrokerSpec(TargetSpec):
     """A broker: what hands invocation ids to runners."""
 
@@ -65,7 +65,7 @@ class BrokerSpec(TargetSpec):
     settings: str = _settings_target()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class StateBackendSpec(TargetSpec):
     """A state backend: what keeps every record."""
 
@@ -76,7 +76,7 @@ class StateBackendSpec(TargetSpec):
     settings: str = _settings_target()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class BackendSpec(Spec):
     """All storage at once, opened by one URL: a broker and a state backend that belong together, each by its spec's name.
 
@@ -100,14 +100,14 @@ class BackendSpec(Spec):
         return self.default_url.replace("{app_id}", re.sub(r"[^A-Za-z0-9._-]", "_", app_id))
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class SerializerSpec(TargetSpec):
     """A serializer: how arguments and results become text."""
 
     settings: str = _settings_target()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class CommandSpec(TargetSpec):
     """A command of the CLI; the target is a click command or group, and `summary` its line in the help, which needs no import."""
 
@@ -124,7 +124,7 @@ class BuilderFunction(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class BuilderMethodSpec(TargetSpec):
     """A method that `PynencBuilder` gains; the target is a typed function that returns settings (see `BuilderFunction`).
 

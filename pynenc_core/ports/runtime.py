@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from contextlib import AbstractContextManager
+from threading import Event
 from typing import Protocol, TypeVar
 
+from pynenc_core.model import InvocationRecord, RunnerContext, Signal
 from pynenc_core.ports.clock import Clock
 
 S = TypeVar("S")
@@ -34,4 +38,158 @@ class StoreView(Protocol):
 
     def section(self, settings_class: type[S]) -> S:
         """Return the settings of one section, loaded from all layers; the class is the one named by the plugin's spec."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs invocations on threads of this process, in a fixed number of slots; written once, in the core."""
+
+    @property
+    def running(self) -> int:
+        """How many invocations hold a slot now."""
+        ...
+
+    @property
+    def paused(self) -> int:
+        """How many invocations wait for others and hold no slot."""
+        ...
+
+    def start(self) -> None:
+        """Begin to claim and to run."""
+        ...
+
+    def stop_claiming(self) -> None:
+        """Take nothing new from now on; what runs goes on."""
+        ...
+
+    def drain(self, grace: float, hurry: Event) -> int:
+        """Wait up to `grace` seconds (or until `hurry`) for what runs, hand back the rest; return how many went back."""
+        ...
+
+    def wait_for(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Called inside a running invocation: give its slot up until one of these is final; return which are.
+
+        Returns () after `timeout` seconds. Raises WaitDepthError, ConcurrencyDeadlockError, InvocationStatusOwnershipError.
+        """
+        ...
+
+    def deliver(self, signals: Sequence[Signal]) -> None:
+        """Hand requests to the invocations they are for; those that are not here are passed over."""
+        ...
+
+
+class Duties(Protocol):
+    """What a runner does besides running: heartbeats for itself and its children, and the leased services."""
+
+    @property
+    def may_claim(self) -> bool:
+        """False while this runner could not renew its lease: others may believe it dead."""
+        ...
+
+    def start(self) -> None:
+        """Give the first heartbeat, then go on in threads that nothing else can delay."""
+        ...
+
+    def stop(self) -> None:
+        """End the threads and forget the runner, so that nobody waits for its lease; tolerant of being called twice."""
+        ...
+
+    def beat_now(self) -> None:
+        """Give a heartbeat at once: a child was born."""
+        ...
+
+
+class Orchestrator(Protocol):
+    """The core's rules, as far as a runner needs them."""
+
+    def get_invocations_to_run(self, limit: int, runner_context: RunnerContext) -> tuple[InvocationRecord, ...]:
+        """Claim up to `limit` invocations for this runner, already RUNNING; never blocks."""
+        ...
+
+    def await_work(self, timeout: float) -> bool:
+        """Block until there may be something to claim; False after `timeout` seconds. `wake` ends it at once."""
+        ...
+
+    def wake(self) -> None:
+        """Let `await_work` return at once."""
+        ...
+
+    def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
+        """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised."""
+        ...
+
+    def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Block this thread until one of these is final; return which are, () after `timeout` seconds."""
+        ...
+
+    def kill_and_reroute(self, invocation_id: str, runner_id: str) -> bool:
+        """Take an invocation from its stopped owner and queue it again; False when it was final or not its any more."""
+        ...
+
+    def hand_on(self, runner_id: str, exit_reason: str) -> int:
+        """Recover everything a dead runner owned, at once; return how many invocations."""
+        ...
+
+    def store_runner_context(self, context: RunnerContext) -> None:
+        """Keep a runner context, so that history can name it."""
+        ...
+
+
+class RunnerView(StoreView, Protocol):
+    """What a runner sees of the app it runs for."""
+
+    @property
+    def orchestrator(self) -> Orchestrator:
+        """The core's rules."""
+        ...
+
+    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool]) -> Executor:
+        """Return a new executor with so many slots, whose claims carry this context."""
+        ...
+
+    def open_duties(
+        self,
+        context: RunnerContext,
+        children: Callable[[], Collection[str]],
+        deliver: Callable[[Sequence[Signal]], None],
+    ) -> Duties:
+        """Return new duties: `children` names the living children, `deliver` takes the requests that heartbeats bring."""
+        ...
+
+    def signals(self, stop: Callable[[int], None], wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Route SIGTERM and SIGINT to `stop`, which may only set flags; `wake` is called after it from an ordinary thread.
+
+        Outside the main thread it does nothing but say so.
+        """
+        ...
+
+    def in_runner(self, runner: object) -> AbstractContextManager[None]:
+        """Make `runner` the current one for this thread."""
+        ...
+
+    def shared_cache(self, runner_id: str) -> MutableMapping[str, object]:
+        """Return a mapping that all processes of one runner start share; values are kept as JSON."""
+        ...
+
+    def worker_command(self, context: RunnerContext, slots: int) -> tuple[Sequence[str], bytes]:
+        """Return the command of a worker process and the line to send to its standard input first.
+
+        Raises AppLocatorError when another process could not find this app.
+        """
+        ...
+
+    def import_task_modules(self) -> None:
+        """Import the modules in which the app's tasks are; a failed import is a warning that names it."""
+        ...
+
+    def announce(self, context: RunnerContext) -> None:
+        """Tell that this runner starts and which tasks it knows."""
+        ...
+
+    def report_shutdown(self, context: RunnerContext, signum: int | None) -> None:
+        """Log one block on why this runner stops, and in which state."""
+        ...
+
+    def retire(self, context: RunnerContext) -> None:
+        """Tell that this runner ended."""
         ...

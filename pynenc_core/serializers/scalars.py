@@ -31,7 +31,7 @@ _BY_TEXT = {
 
 
 def _exactly(kind: type, json_kind: str) -> Codec:
-    label = kind.__qualname__
+    label = "None" if kind is type(None) else kind.__qualname__
 
     def to_plain(value: Any) -> Any:
         return value if type(value) is kind else refuse_value(value, label)
@@ -39,7 +39,7 @@ def _exactly(kind: type, json_kind: str) -> Codec:
     def from_plain(data: Any) -> Any:
         return data if type(data) is kind else refuse_data(data, label)
 
-    return Codec("None" if kind is type(None) else label, frozenset({json_kind}), (kind,), to_plain, from_plain)
+    return Codec(label, frozenset({json_kind}), (kind,), to_plain, from_plain)
 
 
 def _int_to_plain(value: Any) -> int:

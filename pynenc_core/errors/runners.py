@@ -1,0 +1,80 @@
+"""What may go wrong with runners and with finding an app from another process."""
+
+from __future__ import annotations
+
+import attrs
+
+from pynenc_core.errors.base import PynencError
+
+
+@attrs.define(eq=False)
+class RunnerNotExecutableError(PynencError):
+    """An app outside a runner was asked to execute."""
+
+    runner: str
+    method: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.runner} executes nothing, so {self.method}() cannot work: start a runner with `pynenc --app module:attribute runner start`, "
+            "or name one with `runner_cls` in [tool.pynenc]"
+        )
+
+
+@attrs.define(eq=False)
+class AppLocatorError(PynencError):
+    """Another process could not find the app object."""
+
+    locator: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the app {self.locator!r} cannot be found by another process: {self.problem}"
+
+
+@attrs.define(eq=False)
+class TaskInMainError(PynencError):
+    """A task was defined in `__main__`, which no other process can import."""
+
+    function: str
+
+    def __str__(self) -> str:
+        return (
+            f"task {self.function!r} is defined in __main__, the script that was started, which no worker can import under that name: "
+            "move it to a module and import it from there"
+        )
+
+
+@attrs.define(eq=False)
+class TaskDefinitionError(PynencError):
+    """A function cannot be made a task."""
+
+    function: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.function!r} cannot be a task: {self.problem}"
+
+
+@attrs.define(eq=False)
+class UnknownTaskError(PynencError):
+    """No task of that id is registered on the app in this process."""
+
+    task_id: str
+    app_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"app {self.app_id!r} knows no task {self.task_id!r} in this process: import its module, "
+            "or name it in `task_modules` in [tool.pynenc]"
+        )
+
+
+@attrs.define(eq=False)
+class TaskCancelled(PynencError):  # noqa: N818 - it is no mistake, it is a request that arrives as an exception
+    """Raised inside a running task whose cancellation was requested."""
+
+    invocation_id: str
+
+    def __str__(self) -> str:
+        return f"invocation {self.invocation_id} is cancelled"

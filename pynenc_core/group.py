@@ -1,0 +1,129 @@
+"""Many invocations of one task: their results as they finish, or in the order of the calls."""
+
+from __future__ import annotations
+
+import contextvars
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from typing import Generic, TypeVar
+
+from pynenc_core.errors.invocations import InvocationTimeoutError
+from pynenc_core.invocation import Invocation, SyncInvocation, wait_for_any
+from pynenc_core.orchestration.orchestrator import AppOrchestrator
+from pynenc_core.orchestration.outcomes import Cancellation
+
+R = TypeVar("R")
+Member = Invocation[R] | SyncInvocation[R]
+
+
+class InvocationGroup(Generic[R]):
+    """The invocations of one `parallelize`, in the order of the calls."""
+
+    def __init__(self, orchestrator: AppOrchestrator | None, invocations: Sequence[Member[R]]) -> None:
+        """`orchestrator` is None for a group that ran inline."""
+        self._orchestrator = orchestrator
+        self.invocations = tuple(invocations)
+
+    def __len__(self) -> int:
+        return len(self.invocations)
+
+    def __iter__(self) -> Iterator[Member[R]]:
+        return iter(self.invocations)
+
+    @property
+    def results(self) -> Iterator[R]:
+        """The results as they finish; see `iter_results`."""
+        return self.iter_results()
+
+    def iter_results(self, timeout: float | None = None) -> Iterator[R]:
+        """Yield each result when it is there, for up to `timeout` seconds in all.
+
+        A failed member hides no other: its error is raised after all results, several as one ExceptionGroup. Raises
+        InvocationTimeoutError for the first, by age, that is not final at the timeout.
+        """
+        failures: list[Exception] = []
+        for member in self.as_completed(timeout):
+            try:
+                yield member.get_result()
+            except Exception as error:  # noqa: BLE001 - whatever the task raised; it is raised below
+                failures.append(error)
+        _raise_all(failures, len(self))
+
+    def ordered_results(self, timeout: float | None = None) -> list[R]:
+        """Return all results in the order of the calls, after waiting for all of them; raises as `iter_results`."""
+        results: list[R] = []
+        failures: list[Exception] = []
+        for _ in self.as_completed(timeout):
+            pass
+        for member in self.invocations:
+            try:
+                results.append(member.get_result())
+            except Exception as error:  # noqa: BLE001 - whatever the task raised; it is raised below
+                failures.append(error)
+        _raise_all(failures, len(self))
+        return results
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[Member[R]]:
+        """Yield each member when it is final, whatever became of it; raises InvocationTimeoutError as `iter_results`."""
+        if self._orchestrator is None:
+            yield from self.invocations
+            return
+        deadline = None if timeout is None else time.monotonic() + timeout
+        waiting: dict[str, list[Member[R]]] = {}
+        for member in self.invocations:
+            waiting.setdefault(member.invocation_id, []).append(member)
+        while waiting:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            arrived = wait_for_any(self._orchestrator, waiting, left)
+            if not arrived:
+                oldest = min(waiting)
+                raise InvocationTimeoutError(oldest, str(waiting[oldest][0].status), timeout or 0.0)
+            for invocation_id in sorted(arrived):
+                yield from waiting.pop(invocation_id)
+
+    async def async_results(self, timeout: float | None = None) -> AsyncIterator[R]:
+        """Do as `iter_results`, without blocking the event loop."""
+        import asyncio  # imported late: most processes never wait in a coroutine
+
+        results, context = self.iter_results(timeout), contextvars.copy_context()
+
+        def following() -> tuple[R, ...]:  # a tuple, since a StopIteration cannot cross into a coroutine
+            return tuple(islice(results, 1))
+
+        while arrived := await asyncio.to_thread(context.run, following):
+            yield arrived[0]
+
+    def cancel(self, reason: str = "") -> list[Cancellation]:
+        """Cancel each member; return what came of it, in order."""
+        return [member.cancel(reason) for member in self.invocations]
+
+
+def wait_for(
+    orchestrator: AppOrchestrator,
+    invocations: Sequence[Member[R]],
+    *,
+    first: bool,
+    timeout: float | None,
+) -> tuple[list[Member[R]], list[Member[R]]]:
+    """Return those that are final and those that are not, when one is (`first`), all are, or `timeout` seconds are over."""
+    done: list[Member[R]] = []
+    try:
+        for member in InvocationGroup(orchestrator, invocations).as_completed(timeout):
+            done.append(member)
+            if first:
+                break
+    except InvocationTimeoutError:
+        pass  # a bounded wait that says what is done is no error
+    finished = {member.invocation_id for member in done}
+    return done, [member for member in invocations if member.invocation_id not in finished]
+
+
+def _raise_all(failures: Sequence[Exception], members: int) -> None:
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        text = f"{len(failures)} of {members} invocations have no result"
+        raise ExceptionGroup(text, failures)
+
+

@@ -1,0 +1,45 @@
+"""Finds invocations that wait for each other in a circle."""
+
+from __future__ import annotations
+
+from pynenc_core.model import Query
+from pynenc_core.ports.state_backend import BaseStateBackend
+from pynenc_core.status import Status
+
+_PAGE = 100
+
+
+def circle_through(state: BaseStateBackend, waiter: str) -> tuple[str, ...]:
+    """Return the circle of waiting invocations that `waiter` is part of, starting with itself; () when there is none.
+
+    Only what is PAUSED can be part of one, and each has written what it waits for before it looks here, so of several
+    that close a circle at once at least one sees it.
+    """
+    edges = _paused_edges(state)
+    reached_from: dict[str, str] = {}
+    front = [waiter]
+    while front:
+        here = front.pop()
+        for awaited in edges.get(here, ()):
+            if awaited == waiter:
+                return _path(reached_from, waiter, here)
+            if awaited in edges and awaited not in reached_from:
+                reached_from[awaited] = here
+                front.append(awaited)
+    return ()
+
+
+def _paused_edges(state: BaseStateBackend) -> dict[str, tuple[str, ...]]:
+    edges: dict[str, tuple[str, ...]] = {}
+    after = ""
+    while page := state.find(Query(statuses=frozenset({Status.PAUSED})), after=after, limit=_PAGE):
+        edges.update((record.invocation_id, record.state.awaits) for record in page)
+        after = page[-1].invocation_id
+    return edges
+
+
+def _path(reached_from: dict[str, str], waiter: str, last: str) -> tuple[str, ...]:
+    path = [last]
+    while path[-1] != waiter:
+        path.append(reached_from[path[-1]])
+    return tuple(reversed(path))

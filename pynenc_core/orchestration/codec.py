@@ -1,0 +1,88 @@
+"""Calls, results and errors as they are stored: encoded by the serializer, placed by the client data store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import attrs
+
+from pynenc_core.client_data import ClientDataStore
+from pynenc_core.errors.serialization import PayloadDecodingError
+from pynenc_core.identifiers import call_id
+from pynenc_core.model import Blob, CallDTO, Payload
+from pynenc_core.orchestration.registry import TaskDefinition
+from pynenc_core.ports.serializer import BaseSerializer, Where
+from pynenc_core.serializers.exceptions import decode_exception, encode_exception
+from pynenc_core.signatures import content_hash, decode_call, decode_result, encode_call, encode_result
+
+_ALL = "*"
+_ERROR = Where("(any task)", "exception")
+
+
+@attrs.frozen
+class EncodedCall:
+    """A call as it is submitted, with the blobs to store in the same step."""
+
+    call: CallDTO
+    blobs: tuple[Blob, ...]
+
+
+class CallCodec:
+    """Encodes for and decodes from one app's store."""
+
+    def __init__(
+        self,
+        serializer: BaseSerializer,
+        data: ClientDataStore,
+        fetch: Callable[[Collection[str]], Mapping[str, bytes]],
+        keep: float,
+    ) -> None:
+        """`fetch` gets blobs from the store; `keep` is for how many seconds a blob has to live after it was last referenced."""
+        self.serializer = serializer
+        self.data = data
+        self._fetch = fetch
+        self._keep = keep
+
+    def encode_call(self, definition: TaskDefinition, arguments: Mapping[str, Any]) -> EncodedCall:
+        """Encode bound arguments. Raises ArgumentEncodingError, PayloadTooLargeError."""
+        signature, options = definition.signature, definition.options
+        encoded = encode_call(signature, self.serializer, arguments)
+        names = [name for name, _ in encoded]
+        inline = names if _ALL in options.disable_cache_args else options.disable_cache_args
+        placed = [(signature.by_name[name].where, data) for name, data in encoded]
+        payloads, blobs = self.data.pack_all(placed, ttl=self._keep, inline=inline)
+        identity = call_id(definition.task_id, content_hash(encoded))
+        return EncodedCall(CallDTO(call_id=identity, task_id=definition.task_id, arguments=payloads, serializer=self.serializer.name), blobs)
+
+    def decode_arguments(self, definition: TaskDefinition, call: CallDTO) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what to call the function with. Raises PayloadDecodingError, BlobMissingError."""
+        if call.serializer != self.serializer.name:
+            problem = f"it was encoded by serializer {call.serializer!r}, this app uses {self.serializer.name!r}"
+            raise PayloadDecodingError(call.task_id, "arguments", problem=problem)
+        signature = definition.signature
+        payloads = [(Where(call.task_id, name), payload) for name, payload in call.arguments]
+        contents = self.data.unpack_all(payloads, self._fetch)
+        stored = zip((name for name, _ in call.arguments), contents, strict=True)
+        return signature.unbind(decode_call(signature, self.serializer, stored))
+
+    def encode_result(self, definition: TaskDefinition, value: object) -> tuple[Payload, tuple[Blob, ...]]:
+        """Encode a result by the return annotation. Raises ResultEncodingError, PayloadTooLargeError."""
+        return self._place(encode_result(definition.signature, self.serializer, value), definition.signature.result_where)
+
+    def decode_result(self, definition: TaskDefinition, payload: Payload) -> Any:
+        """Return a result. Raises PayloadDecodingError, BlobMissingError."""
+        data = self.data.unpack(payload, definition.signature.result_where, self._fetch)
+        return decode_result(definition.signature, self.serializer, data)
+
+    def encode_error(self, error: BaseException) -> tuple[Payload, tuple[Blob, ...]]:
+        """Encode an exception as data; never fails."""
+        return self._place(encode_exception(error), _ERROR)
+
+    def decode_error(self, payload: Payload) -> BaseException:
+        """Return an exception from data. Raises PayloadDecodingError, BlobMissingError."""
+        return decode_exception(self.data.unpack(payload, _ERROR, self._fetch))
+
+    def _place(self, data: bytes, where: Where) -> tuple[Payload, tuple[Blob, ...]]:
+        blobs: list[Blob] = []
+        return self.data.pack(data, where, blobs, ttl=self._keep), tuple(blobs)

@@ -1,0 +1,206 @@
+"""Runs one invocation: decode, call inside the scopes, encode; whatever happens becomes one change of its record."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack
+from contextvars import Context, copy_context
+from typing import Any
+
+import attrs
+
+from pynenc_core.config import TaskSettings
+from pynenc_core.errors.base import PynencError
+from pynenc_core.errors.invocations import RetryError
+from pynenc_core.errors.runners import TaskCancelled, UnknownTaskError
+from pynenc_core.errors.serialization import PayloadDecodingError
+from pynenc_core.model import Change, Payload, SignalKind
+from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.registry import TaskDefinition
+from pynenc_core.orchestration.transitions import change
+from pynenc_core.ports.clock import SYSTEM_RANDOM
+from pynenc_core.status import Status
+
+_ARRIVAL = 1.0  # seconds in which a thread meets an exception that was set in it
+
+
+@attrs.frozen
+class Failure:
+    """What `pynenc_decide_retry` judges: a failed attempt."""
+
+    invocation_id: str
+    task_id: str
+    exception: BaseException
+    attempts: int
+    """Attempts that failed before this one."""
+    options: TaskSettings
+
+
+@attrs.frozen
+class RetryDecision:
+    """Whether to try again, and after how many seconds."""
+
+    again: bool
+    delay: float = 0.0
+
+
+def decide_retry(engine: Engine, definition: TaskDefinition, error: BaseException, attempts: int, invocation_id: str = "") -> RetryDecision:
+    """Return what follows a failed attempt: as the first plugin decides, else by the task's options."""
+    failure = Failure(invocation_id, definition.task_id, error, attempts, definition.options)
+    return engine.hooks.decide_retry(failure) or _default_decision(failure)
+
+
+def _default_decision(failure: Failure) -> RetryDecision:
+    options = failure.options
+    if failure.attempts >= options.max_retries or not isinstance(failure.exception, (RetryError, *options.retry_for)):
+        return RetryDecision(again=False)
+    asked = failure.exception.delay if isinstance(failure.exception, RetryError) else None
+    if asked is not None:
+        return RetryDecision(again=True, delay=asked)
+    delay = min(options.retry_delay_sec * options.retry_backoff**failure.attempts, options.retry_max_delay_sec)
+    return RetryDecision(again=True, delay=delay * (1 + options.retry_jitter * SYSTEM_RANDOM.uniform(-1, 1)))
+
+
+def call_function(definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a task's function in this thread, on an event loop of the thread if it is a coroutine function."""
+    if definition.is_async:
+        return _run_coroutine(definition.function, *args, **kwargs)
+    return definition.function(*args, **kwargs)
+
+
+class Execution:
+    """Executes jobs of one process; asked by the executor, and by runners that bring their own threads or processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, job: Job, runner: object) -> Change | None:
+        """Execute in a fresh context and return the change to settle; None when the job was abandoned meanwhile."""
+        outcome: Change | None = Context().run(self._run, job, runner)
+        return None if job.abandoned else outcome
+
+    def _run(self, job: Job, runner: object) -> Change | None:
+        current_runner.set(runner)
+        current_context.set(job.context)
+        running_job.set(job)
+        definition = self._engine.tasks.get(job.record.invocation.task_id)
+        if definition is None:
+            return self._set_aside(job, UnknownTaskError(job.record.invocation.task_id, self._engine.app_id))
+        try:
+            arguments = self._engine.codec.decode_arguments(definition, job.record.call)
+        except PayloadDecodingError as error:
+            return self._set_aside(job, error)
+        try:
+            value = self._call(job, definition, arguments)
+            outcome, blobs = self._engine.codec.encode_result(definition, value)
+        except TaskCancelled as error:
+            return None if job.abandoned else self._failed(job, definition, error)
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like end the task, never the worker
+            return self._failed(job, definition, error)
+        return self._change(job, (Status.SUCCESS,), outcome=outcome, blobs=blobs)
+
+    def _call(self, job: Job, definition: TaskDefinition, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
+        args, kwargs = arguments
+        with _UserCode(job):
+            if definition.is_async:
+                return _run_coroutine(self._call_async, job, definition, args, kwargs)
+            with ExitStack() as scopes:
+                for scope in self._engine.hooks.scopes(job.record):
+                    if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
+                        scopes.enter_context(scope)
+                return call_function(definition, args, kwargs)
+
+    async def _call_async(self, job: Job, definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        async with AsyncExitStack() as scopes:
+            for scope in self._engine.hooks.scopes(job.record):
+                if isinstance(scope, AbstractAsyncContextManager):
+                    await scopes.enter_async_context(scope)
+                else:
+                    scopes.enter_context(scope)
+            return await definition.function(*args, **kwargs)
+
+    def _failed(self, job: Job, definition: TaskDefinition, error: BaseException) -> Change:
+        outcome, blobs = self._engine.codec.encode_error(error)
+        reason = f"{type(error).__name__}: {error}"[:500]
+        decision = decide_retry(self._engine, definition, error, job.record.state.attempts, job.invocation_id)
+        self._engine.logger.debug("invocation %s of %s raised %s", job.invocation_id, definition.task_id, reason)
+        if not decision.again:
+            return self._change(job, (Status.FAILED,), outcome=outcome, blobs=blobs, reason=reason, attempts=1)
+        if decision.delay > 0:
+            due = self._engine.state.now() + decision.delay
+            return self._change(job, (Status.RETRY, Status.SCHEDULED), due=due, reason=reason, attempts=1)
+        return self._change(job, (Status.RETRY,), reason=reason, attempts=1)
+
+    def _set_aside(self, job: Job, error: PynencError) -> Change:
+        self._engine.logger.warning("invocation %s is quarantined: %s", job.invocation_id, error)
+        outcome, blobs = self._engine.codec.encode_error(error)
+        return self._change(job, (Status.QUARANTINED,), outcome=outcome, blobs=blobs, reason=str(error))
+
+    def _change(
+        self,
+        job: Job,
+        through: tuple[Status, ...],
+        *,
+        outcome: Payload | None = None,
+        **details: Any,
+    ) -> Change:
+        suspect = False if job.record.state.suspect else None  # it has ended once without taking its process down
+        return change(job.record, through, by=job.context.runner_id, owner=job.owner, outcome=outcome, suspect=suspect, **details)
+
+
+class _UserCode:
+    """While a job's own code runs in this thread, so that a request may reach it as an exception, and only then."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        with self._job.lock:
+            self._job.thread = threading.get_ident()
+            self._job.in_user_code = True
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        with self._job.lock:
+            self._job.in_user_code = False
+            on_its_way = self._job.interrupt is not None and not isinstance(error, TaskCancelled)
+        if on_its_way:
+            # The exception was set in this thread and has not been raised yet: meet it here rather than in our own code.
+            try:
+                deadline = time.monotonic() + _ARRIVAL
+                while time.monotonic() < deadline:
+                    pass
+            except TaskCancelled:
+                return
+
+
+def interrupt(job: Job) -> None:
+    """Raise TaskCancelled in the thread that runs a job's own code, if it is in it; at its next step in Python code."""
+    import ctypes  # imported late: only a cancellation needs it
+
+    with job.lock:
+        if job.interrupt is None or job.interrupt.kind is not SignalKind.CANCEL or not job.in_user_code:
+            return
+        error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job.invocation_id)})
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(error))
+
+
+def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
+    def init(self: TaskCancelled) -> None:
+        TaskCancelled.__init__(self, invocation_id)
+
+    return init
+
+
+_loops = threading.local()
+
+
+def _run_coroutine(function: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any) -> Any:
+    import asyncio  # imported late: a process without async tasks never needs it
+
+    runner = getattr(_loops, "runner", None)
+    if runner is None:
+        runner = _loops.runner = asyncio.Runner()  # one loop a thread, kept: making one costs more than most tasks
+    return runner.run(function(*args, **kwargs), context=copy_context())

@@ -1,0 +1,96 @@
+"""Says that runners live, from a thread that neither a claim nor a task can delay, and knows how sure that is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+
+from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.model import Signal
+from pynenc_core.orchestration.engine import Engine
+
+_SIGNAL_LOOK = 1.0  # seconds: a running invocation is told within a second that it was cancelled
+
+
+class Heartbeat:
+    """The heartbeats of one runner and its living children."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        runner_id: str,
+        children: Callable[[], Collection[str]],
+        deliver: Callable[[Sequence[Signal]], None],
+        busy: Callable[[], bool],
+    ) -> None:
+        """`busy` says whether anything runs that a request could be for; then the store is asked once a second."""
+        self._engine = engine
+        self._runner_id = runner_id
+        self._children = children
+        self._deliver = deliver
+        self._busy = busy
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._last_beat: float | None = None
+        self._contact_since: float | None = None
+        self._away = False
+
+    @property
+    def interval(self) -> float:
+        """Seconds between heartbeats."""
+        return self._engine.runner_settings.heartbeat_interval_sec
+
+    def alive_for_sure(self) -> bool:
+        """Return whether the lease still runs; others may believe this runner dead otherwise."""
+        last = self._last_beat
+        return last is not None and self._engine.clock.monotonic() - last < self._engine.lease
+
+    def uninterrupted_for(self) -> float:
+        """Return for how many seconds no gap between two heartbeats was as long as a lease."""
+        if self._contact_since is None or not self.alive_for_sure():
+            return 0.0
+        return self._engine.clock.monotonic() - self._contact_since
+
+    def start(self) -> None:
+        """Give the first heartbeat now, and the next ones from a thread. Raises BackendUnavailableError if that fails."""
+        self.turn()
+        self._thread = threading.Thread(target=self._beat_on, name="pynenc-heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; tolerant of being called twice."""
+        self._ended.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(self.interval)
+
+    def turn(self) -> None:
+        """Give one heartbeat, and deliver the requests that it brings back."""
+        clock = self._engine.clock
+        began = clock.monotonic()  # the lease runs from before the call: its reply may have taken long
+        signals = self._engine.state.beat([self._runner_id, *self._children()], self._engine.lease, may_serve=True)
+        if self._contact_since is None or self._last_beat is None or began - self._last_beat >= self._engine.lease:
+            self._contact_since = began
+        self._last_beat = began
+        if signals:
+            self._deliver(signals)
+
+    def _beat_on(self) -> None:
+        next_beat = self._engine.clock.monotonic() + self.interval
+        while not self._ended.wait(self._pause_until(next_beat)):
+            try:
+                self.turn()
+            except BackendUnavailableError as error:
+                if not self._away:
+                    self._engine.logger.warning("runner %s cannot give its heartbeat: %s", self._runner_id, error)
+                self._away = True
+            except Exception:
+                self._engine.logger.exception("a heartbeat of runner %s failed; the next one is tried", self._runner_id)
+            else:
+                if self._away:
+                    self._engine.logger.info("runner %s gives its heartbeat again", self._runner_id)
+                self._away = False
+            next_beat = self._engine.clock.monotonic() + self.interval
+
+    def _pause_until(self, next_beat: float) -> float:
+        left = max(0.0, next_beat - self._engine.clock.monotonic())
+        return min(left, _SIGNAL_LOOK) if self._busy() or self._away else left

@@ -1,0 +1,66 @@
+"""The one entrance to the rules: what an app, its runners and its command line call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.orchestration.contexts import store_runner_context
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.heartbeat import Heartbeat
+from pynenc_core.orchestration.listings import Listings, Upkeep
+from pynenc_core.orchestration.outcomes import Outcomes
+from pynenc_core.orchestration.recovery import Recovery, announce_tasks
+from pynenc_core.orchestration.routing import Routing
+from pynenc_core.orchestration.services import Purging, RunnerDuties, Service, ServiceRole
+from pynenc_core.orchestration.waiting import Interests
+
+
+class AppOrchestrator(Outcomes, Listings, Upkeep):
+    """The core's own rules over broker and state backend: one implementation for every store."""
+
+    def __init__(self, engine: Engine) -> None:
+        Outcomes.__init__(self, engine)
+        Listings.__init__(self, engine)
+        Upkeep.__init__(self, engine)
+        self.routing = Routing(engine)
+        self._outside = Interests(engine.state, engine.clock)
+
+    def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Block this thread until one of these is final; return which are, () after `timeout` seconds."""
+        return self._outside.wait(invocation_ids, timeout)
+
+    def await_work(self, timeout: float) -> bool:
+        """Block until there may be something to claim; False after `timeout` seconds. `wake` ends it at once."""
+        return self.engine.dispatcher.await_work(self.engine.runner_settings.queues, timeout)
+
+    def wake(self) -> None:
+        """Let `await_work` return at once."""
+        self.engine.dispatcher.wake()
+
+    def store_runner_context(self, context: RunnerContext) -> None:
+        """Keep a runner context and its parents, so that history can name them."""
+        store_runner_context(self.engine, context)
+
+    def announce(self, context: RunnerContext) -> None:
+        """Tell which tasks this runner knows, and bring back what was parked for want of one of them."""
+        announce_tasks(self.engine, context.runner_id)
+
+    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], runner: object) -> ThreadExecutor:
+        """Return a new executor with so many slots, whose claims carry this context."""
+        return ThreadExecutor(self.engine, context, slots, may_claim, runner)
+
+    def open_duties(
+        self,
+        context: RunnerContext,
+        children: Callable[[], Collection[str]],
+        deliver: Callable[[Sequence[Signal]], None],
+        busy: Callable[[], bool],
+    ) -> RunnerDuties:
+        """Return the heartbeats of a runner and its share of the background services."""
+        runner_id = context.runner_id
+        heartbeat = Heartbeat(self.engine, runner_id, children, deliver, busy)
+        services: dict[str, Service] = {"recovery": Recovery(self.engine, runner_id), "purging": Purging(self.engine)}
+        role = ServiceRole(self.engine, runner_id, heartbeat, services)
+        return RunnerDuties(heartbeat, role, lambda: self.engine.state.forget_runners([runner_id]))

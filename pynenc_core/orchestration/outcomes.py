@@ -1,0 +1,139 @@
+"""Moves single invocations on: for runners that claim and settle by themselves, and for whoever cancels from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import Any
+
+from pynenc_core.errors.invocations import InvocationNotFoundError
+from pynenc_core.errors.runners import UnknownTaskError
+from pynenc_core.model import Ask, Change, InvocationRecord, Mark, RunnerContext, Signal, SignalKind
+from pynenc_core.orchestration.current import Job, current_runner
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.execution import Execution
+from pynenc_core.orchestration.registry import TaskDefinition
+from pynenc_core.orchestration.transitions import change, raise_refusal
+from pynenc_core.status import OWNED, Owner, Status
+
+
+class Cancellation(StrEnum):
+    """What came of asking to cancel."""
+
+    CANCELLED = "cancelled"
+    REQUESTED = "requested"
+    ALREADY_FINAL = "already final"
+
+
+class Outcomes:
+    """Claims and transitions of single invocations, each checked against the table and fenced."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._execution = Execution(engine)
+
+    def record(self, invocation_id: str) -> InvocationRecord:
+        """Return the stored record. Raises InvocationNotFoundError."""
+        found = self.engine.state.get([invocation_id]).get(invocation_id)
+        if found is None:
+            raise InvocationNotFoundError(invocation_id, self.engine.app_id)
+        return found
+
+    def get_invocations_to_run(self, limit: int, runner_context: RunnerContext) -> tuple[InvocationRecord, ...]:
+        """Claim up to `limit` invocations for this runner, those it can run already RUNNING; never blocks."""
+        ask = Ask(
+            runner_id=runner_context.runner_id,
+            limit=limit,
+            start=limit,
+            queues=self.engine.runner_settings.queues,
+            known_tasks=self.engine.tasks.ids,
+        )
+        claimed = self.engine.dispatcher.claim(ask).claimed
+        return tuple(record for record in claimed if record.state.status is Status.RUNNING or self._settle_unstarted(record, runner_context))
+
+    def _settle_unstarted(self, record: InvocationRecord, context: RunnerContext) -> bool:
+        """Park what this process does not know; start a suspect where nothing runs beside it is up to the runner: hand it back."""
+        known = self.engine.tasks.get(record.invocation.task_id) is not None
+        to = Status.REROUTED if known else Status.PARKED
+        reason = "" if known else str(UnknownTaskError(record.invocation.task_id, self.engine.app_id))
+        self.settle(change(record, (to,), by=context.runner_id, owner=record.state.owner, reason=reason))
+        return False
+
+    def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
+        """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised."""
+        outcome = self._execution.run(Job(record, runner_context), current_runner.get())
+        if outcome is not None:
+            self.settle(outcome)
+
+    def set_invocation_status(self, invocation_id: str, to: Status, by: Owner | None = None, *, reason: str = "") -> None:
+        """Move an invocation on, as its owner or as anybody.
+
+        Raises InvocationNotFoundError, InvocationStatusTransitionError, InvocationStatusOwnershipError.
+        """
+        record = self.record(invocation_id)
+        self.settle(change(record, (to,), by=by.runner_id if by else "", owner=by, reason=reason))
+
+    def set_invocation_result(self, invocation_id: str, result: object, by: Owner) -> None:
+        """Write a result together with SUCCESS. Raises as `set_invocation_status`, and ResultEncodingError."""
+        record = self.record(invocation_id)
+        outcome, blobs = self.engine.codec.encode_result(self.definition(record.invocation.task_id), result)
+        self.settle(change(record, (Status.SUCCESS,), by=by.runner_id, owner=by, outcome=outcome, blobs=blobs))
+
+    def set_invocation_exception(self, invocation_id: str, error: BaseException, by: Owner) -> None:
+        """Write an exception together with FAILED. Raises as `set_invocation_status`."""
+        record = self.record(invocation_id)
+        outcome, blobs = self.engine.codec.encode_error(error)
+        reason = f"{type(error).__name__}: {error}"[:500]
+        self.settle(change(record, (Status.FAILED,), by=by.runner_id, owner=by, outcome=outcome, blobs=blobs, attempts=1, reason=reason))
+
+    def set_invocation_retry(self, invocation_id: str, error: BaseException, by: Owner) -> None:
+        """Let an invocation be tried again after `error`; counts an attempt. Raises as `set_invocation_status`."""
+        reason = f"{type(error).__name__}: {error}"[:500]
+        self.settle(change(self.record(invocation_id), (Status.RETRY,), by=by.runner_id, owner=by, attempts=1, reason=reason))
+
+    def reroute_invocations(self, invocation_ids: Collection[str], runner_context: RunnerContext) -> int:
+        """Hand back what this runner owns of these, as interruptions; return how many. The others are left alone."""
+        return sum(self.kill_and_reroute(invocation_id, runner_context.runner_id) for invocation_id in invocation_ids)
+
+    def kill_and_reroute(self, invocation_id: str, runner_id: str) -> bool:
+        """Take an invocation from its stopped owner and queue it again; False when it was final or not its any more."""
+        record = self.engine.state.get([invocation_id]).get(invocation_id)
+        if record is None or record.state.status not in OWNED or record.state.runner_id != runner_id:
+            return False
+        through = (Status.KILLED, Status.REROUTED)
+        killed = change(record, through, by=runner_id, owner=record.state.owner, interruptions=1, reason="its runner stopped it")
+        return self.engine.dispatcher.settle([killed]).refused[0] is None
+
+    def cancel(self, invocation_id: str, *, by: str = "", reason: str = "") -> Cancellation:
+        """Cancel what nobody owns at once; ask the owner otherwise. Raises InvocationNotFoundError."""
+        while True:
+            record = self.record(invocation_id)
+            if record.state.final:
+                return Cancellation.ALREADY_FINAL
+            if record.state.status in OWNED:
+                signal = Signal(invocation_id=invocation_id, kind=SignalKind.CANCEL, by=by, reason=reason)
+                self.engine.state.mark([Mark(invocation_id=invocation_id, signal=signal)])
+                return Cancellation.REQUESTED
+            cancelled = change(record, (Status.CANCELLED,), by=by, reason=reason)
+            if self.engine.dispatcher.settle([cancelled]).refused[0] is None:
+                return Cancellation.CANCELLED
+            # Somebody moved it on between the look and the write: look again.
+
+    def settle(self, *changes: Change) -> None:
+        """Write changes; raises for the first that is refused, when all others are written."""
+        self.raise_first(changes, self.engine.dispatcher.settle(changes).refused)
+
+    def raise_first(self, changes: Sequence[Change], refused: Sequence[Any]) -> None:
+        """Raise what the first refusal stands for."""
+        for asked, refusal in zip(changes, refused, strict=True):
+            if refusal is not None:
+                raise_refusal(self.engine.app_id, asked, refusal)
+
+    def definition(self, task_id: str) -> TaskDefinition:
+        """Return what this process knows of a task. Raises UnknownTaskError."""
+        found = self.engine.tasks.get(task_id)
+        if found is None:
+            raise UnknownTaskError(task_id, self.engine.app_id)
+        return found
+
+

@@ -1,0 +1,125 @@
+"""How a running invocation waits for others: it is PAUSED, its slot is free, and it takes one again before it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import attrs
+
+from pynenc_core.errors.invocations import ConcurrencyDeadlockError, WaitDepthError
+from pynenc_core.errors.runners import TaskCancelled
+from pynenc_core.model import Change, InvocationRecord, Mark, Refusal, Signal, SignalKind
+from pynenc_core.orchestration.circles import circle_through
+from pynenc_core.orchestration.courier import Courier
+from pynenc_core.orchestration.current import Job
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.slots import Slots
+from pynenc_core.orchestration.transitions import change, raise_refusal
+from pynenc_core.orchestration.waiting import Interest
+from pynenc_core.status import Status
+
+_RANK_STEP = 1e-3  # seconds of rank by which awaited work comes before who waits for it
+_CIRCLE_LOOK = 0.25  # seconds a wait lasts before somebody looks whether it can ever end: most are over by then
+
+
+class Pausing:
+    """The waits of the jobs of one executor."""
+
+    def __init__(self, engine: Engine, slots: Slots, courier: Courier, hand_on: Callable[[Sequence[InvocationRecord]], None]) -> None:
+        """`hand_on` takes what was claimed with a slot that a pause has freed, and gives the slot back if there is nothing."""
+        self._engine = engine
+        self._slots = slots
+        self._courier = courier
+        self._hand_on = hand_on
+        self._most = engine.runner_settings.max_paused_per_worker
+
+    def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Wait as `Executor.wait_for` says, in the thread of `job` or one that it started."""
+        if job.invocation_id in invocation_ids:
+            raise ConcurrencyDeadlockError(job.invocation_id, (job.invocation_id,))
+        interest = self._interest(job, invocation_ids)
+        arrived = interest.wait(invocation_ids, 0)
+        if arrived or timeout == 0:
+            return arrived
+        with job.lock:
+            job.waits += 1
+            first = job.waits == 1 and not job.paused
+        try:
+            if first:
+                self._pause(job, tuple(invocation_ids))
+            return self._wait_paused(job, interest, invocation_ids, timeout)
+        finally:
+            with job.lock:
+                job.waits -= 1
+                last = job.waits == 0 and job.paused
+            if last:  # others of its threads may still wait: then it stays paused, or they would hold a slot
+                self.resume(job)
+
+    def _interest(self, job: Job, invocation_ids: Collection[str]) -> Interest:
+        with job.lock:
+            interest = job.interest
+            if not isinstance(interest, Interest) or not interest.covers(invocation_ids):
+                if isinstance(interest, Interest) and job.waits == 0:
+                    interest.close()
+                interest = job.interest = Interest(self._engine.state, self._engine.clock, invocation_ids)
+            return interest
+
+    def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None) -> frozenset[str]:
+        look = _CIRCLE_LOOK if timeout is None else min(_CIRCLE_LOOK, timeout)
+        arrived = interest.wait(wanted, look)
+        if arrived or job.interrupt is not None or timeout == look:
+            return arrived
+        circle = circle_through(self._engine.state, job.invocation_id)
+        if circle:
+            self._break(job, circle)
+        return interest.wait(wanted, None if timeout is None else timeout - look)
+
+    def _break(self, job: Job, circle: tuple[str, ...]) -> None:
+        youngest = max(circle)  # ids sort by age
+        if youngest == job.invocation_id:
+            raise ConcurrencyDeadlockError(job.invocation_id, circle)
+        told = Signal(invocation_id=youngest, kind=SignalKind.DEADLOCK, by=job.context.runner_id, circle=circle)
+        self._engine.state.mark([Mark(invocation_id=youngest, signal=told)])
+
+    def _pause(self, job: Job, wanted: tuple[str, ...]) -> None:
+        with self._slots.changed:
+            if self._slots.paused >= self._most:
+                raise WaitDepthError(job.invocation_id, self._most)
+            self._slots.paused += 1
+            want = 1 if self._slots.open_to_new() else 0
+        boost = job.record.rank - _RANK_STEP
+        paused = change(job.record, (Status.PAUSED,), by=job.context.runner_id, owner=job.owner, awaits=wanted, boost=boost)
+        try:
+            delivery = self._courier.exchange([paused], want=want)
+            self.must_be_written(job, paused, delivery.refused[0])
+        except BaseException:
+            with self._slots.changed:
+                self._slots.paused -= 1
+            raise
+        with job.lock:
+            job.paused, job.has_slot = True, False
+        self._slots.no_longer_alone(job)
+        self._hand_on(delivery.claimed)
+
+    def resume(self, job: Job) -> None:
+        """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over."""
+        took = self._slots.take_for_resume(job)
+        with self._slots.changed:
+            self._slots.paused -= 1
+        with job.lock:
+            job.paused, job.has_slot = False, took
+            signal = job.interrupt
+        if not took:
+            raise TaskCancelled(job.invocation_id)
+        paused_record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=Status.PAUSED))
+        resumed = change(paused_record, (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
+        delivery = self._courier.exchange([resumed])
+        self.must_be_written(job, resumed, delivery.refused[0])
+        if signal is not None and signal.kind is SignalKind.DEADLOCK:
+            raise ConcurrencyDeadlockError(job.invocation_id, signal.circle)
+
+    def must_be_written(self, job: Job, asked: Change, refusal: Refusal | None) -> None:
+        """Raise what a refusal stands for: the job is somebody else's by now."""
+        if refusal is not None:
+            job.abandoned = True
+            raise_refusal(self._engine.app_id, asked, refusal)

@@ -1,0 +1,168 @@
+"""Brings back what the dead have left: one rule for a child that its parent saw die, and for a host whose lease is over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from pynenc_core.model import Change, InvocationRecord, Query, SignalKind
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.transitions import change
+from pynenc_core.status import OWNED, Status
+
+MAX_CRASHES = 3  # promises.md, P5
+_PAGE = 200
+_STRANDED = frozenset({Status.KILLED, Status.PENDING_RECOVERY, Status.RUNNING_RECOVERY})
+_DEATHS = "runner_death"
+_KNOWN_TASKS = "runner_tasks"
+_REMEMBER = 3600.0  # seconds for which a death is remembered: much longer than recovering what it left takes
+
+
+class Recovery:
+    """Finds invocations whose owner is gone, or that nothing would ever move on, and moves them on."""
+
+    def __init__(self, engine: Engine, by: str) -> None:
+        """`by` is the runner context id that history names for what is done here."""
+        self._engine = engine
+        self._by = by
+
+    def turn(self, now: float) -> int:
+        """Recover whatever needs it at the store's time `now`; return how many invocations were moved on."""
+        alive = self.alive(now)
+        return (
+            sum(self._recover_of(runner, records, "its lease was over", now) for runner, records in self._of_the_dead(alive).items())
+            + self._unstrand()
+            + self._unpark(alive, now)
+            + self._wake_limited()
+            + self._engine.dispatcher.republish()
+        )
+
+    def hand_on(self, runner_id: str, reason: str) -> int:
+        """Recover at once all that a runner owned which is known to be dead; return how many invocations."""
+        owned = list(self._pages(Query(runner_id=runner_id, statuses=OWNED)))
+        count = self._recover_of(runner_id, owned, reason, None)
+        self._engine.state.forget_runners([runner_id])
+        return count
+
+    def alive(self, now: float) -> frozenset[str]:
+        """Return the runners that are provably alive: all others count as dead, also those without any record."""
+        return frozenset(beat.runner_id for beat in self._engine.state.beats() if beat.alive_until > now)
+
+    def pending_for_recovery(self, now: float) -> Iterator[InvocationRecord]:
+        """Yield what was claimed, not started for `max_pending_seconds`, by an owner that is not provably alive."""
+        alive, longest = self.alive(now), self._engine.orchestrator_settings.max_pending_seconds
+        for record in self._pages(Query(statuses=frozenset({Status.PENDING}))):
+            if record.state.runner_id not in alive and now - record.state.since > longest:
+                yield record
+
+    def running_for_recovery(self, now: float) -> Iterator[InvocationRecord]:
+        """Yield what is RUNNING or PAUSED under an owner that is not provably alive."""
+        alive = self.alive(now)
+        for record in self._pages(Query(statuses=frozenset({Status.RUNNING, Status.PAUSED}))):
+            if record.state.runner_id not in alive:
+                yield record
+
+    def _of_the_dead(self, alive: Collection[str]) -> dict[str, list[InvocationRecord]]:
+        dead: dict[str, list[InvocationRecord]] = defaultdict(list)
+        for record in self._pages(Query(statuses=OWNED)):
+            if record.state.runner_id not in alive:
+                dead[record.state.runner_id].append(record)
+        return dead
+
+    def _recover_of(self, runner_id: str, records: Sequence[InvocationRecord], reason: str, now: float | None) -> int:
+        suspects = self._suspects(runner_id, [r.invocation_id for r in records if r.state.status is Status.RUNNING])
+        longest = self._engine.orchestrator_settings.max_pending_seconds
+        changes = []
+        for record in records:
+            too_young = now is not None and record.state.status is Status.PENDING and now - record.state.since <= longest
+            if not too_young:
+                changes.append(self._recovered(record, suspects, f"its runner {runner_id} is gone: {reason}"))
+        return self._write(changes)
+
+    def _suspects(self, runner_id: str, running: Sequence[str]) -> frozenset[str]:
+        """Return all that ran in a process when it died, also if another sweep has recovered some of it already."""
+        if not running:
+            return frozenset()
+        state = self._engine.state
+        state.put_value(_DEATHS, runner_id, msgspec.json.encode(running), if_absent=True, ttl=_REMEMBER)
+        known = state.get_values(_DEATHS, [runner_id]).get(runner_id)
+        return frozenset(msgspec.json.decode(known, type=list[str]) if known else running)
+
+    def _recovered(self, record: InvocationRecord, suspects: Collection[str], reason: str) -> Change:
+        ran = record.state.status is Status.RUNNING
+        into = Status.PENDING_RECOVERY if record.state.status is Status.PENDING else Status.RUNNING_RECOVERY
+        signal = record.side.signal
+        if signal is not None and signal.kind is SignalKind.CANCEL:
+            return change(record, (into, Status.CANCELLED), by=self._by, reason=signal.reason or reason)
+        if not ran:
+            return change(record, (into, Status.REROUTED), by=self._by, reason=reason)
+        if len(suspects) > 1 and record.invocation_id in suspects:
+            return change(record, (into, Status.REROUTED), by=self._by, reason=reason, suspect=True)
+        if record.state.crashes + 1 >= MAX_CRASHES:
+            reason = f"crashed its worker {MAX_CRASHES} times; the last time: {reason}"
+            self._engine.logger.warning("invocation %s is quarantined: %s", record.invocation_id, reason)
+            return change(record, (into, Status.QUARANTINED), by=self._by, reason=reason, crashes=1)
+        return change(record, (into, Status.REROUTED), by=self._by, reason=reason, crashes=1)
+
+    def _unstrand(self) -> int:
+        stranded = self._pages(Query(statuses=_STRANDED))
+        return self._write([change(record, (Status.REROUTED,), by=self._by, reason="left behind between two steps") for record in stranded])
+
+    def _unpark(self, alive: Collection[str], now: float) -> int:
+        parked = list(self._pages(Query(statuses=frozenset({Status.PARKED}))))
+        if not parked:
+            return 0
+        announced = self._engine.state.get_values(_KNOWN_TASKS, alive).values()
+        known = {task for tasks in announced for task in msgspec.json.decode(tasks, type=list[str])}
+        longest = self._engine.orchestrator_settings.max_parked_hours * 3600
+        changes = []
+        for record in parked:
+            if record.invocation.task_id in known:
+                changes.append(change(record, (Status.REROUTED,), by=self._by, reason="a living runner knows its task"))
+            elif now - record.state.since > longest:
+                reason = f"no runner knew its task for {longest / 3600:g} h"
+                changes.append(change(record, (Status.QUARANTINED,), by=self._by, reason=reason))
+        return self._write(changes)
+
+    def _wake_limited(self) -> int:
+        """Reroute the first that waits beside each key with a free slot: normally the release of the slot does it."""
+        first: dict[str, InvocationRecord] = {}
+        for record in self._pages(Query(statuses=frozenset({Status.CONCURRENCY_CONTROLLED}))):
+            for limit in record.invocation.limits:
+                if limit.key not in first or record.rank < first[limit.key].rank:
+                    first[limit.key] = record
+        if not first:
+            return 0
+        holders = self._engine.state.holders(first)
+        free = {
+            record.invocation_id: record
+            for record in first.values()
+            if all(holders.get(limit.key, 0) < limit.most for limit in record.invocation.limits)
+        }
+        return self._write([change(record, (Status.REROUTED,), by=self._by, reason="its key is free") for record in free.values()])
+
+    def _write(self, changes: Sequence[Change]) -> int:
+        written = 0
+        for start in range(0, len(changes), _PAGE):
+            reply = self._engine.dispatcher.settle(changes[start : start + _PAGE])
+            written += sum(refusal is None for refusal in reply.refused)
+        return written
+
+    def _pages(self, query: Query) -> Iterator[InvocationRecord]:
+        after = ""
+        while page := self._engine.state.find(query, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].invocation_id
+
+
+def announce_tasks(engine: Engine, runner_id: str) -> None:
+    """Tell which tasks a runner knows, and bring back what was parked for want of one of them."""
+    engine.state.put_value(_KNOWN_TASKS, runner_id, msgspec.json.encode(sorted(engine.tasks.ids)), ttl=30 * 24 * 3600.0)
+    changes = []
+    for record in engine.state.find(Query(statuses=frozenset({Status.PARKED})), limit=_PAGE):
+        if record.invocation.task_id in engine.tasks.ids:
+            changes.append(change(record, (Status.REROUTED,), by=runner_id, reason="a runner that knows its task has started"))
+    if changes:
+        engine.dispatcher.settle(changes)

@@ -1,0 +1,88 @@
+"""Takes calls in: limits, workflow, parent and rank are decided here, then a whole batch is submitted in one call."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from pynenc_core.identifiers import new_id
+from pynenc_core.model import Batch, InvocationDTO, NewInvocation, RunnerContext, Submitted, WorkflowIdentity
+from pynenc_core.orchestration.codec import EncodedCall
+from pynenc_core.orchestration.concurrency import limits_of, unique_key_of
+from pynenc_core.orchestration.contexts import store_runner_context
+from pynenc_core.orchestration.current import current_context, running_job
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.registry import TaskDefinition
+
+_PRIORITY_SPAN = 200  # points between the lowest priority, -100, and the highest, 100
+
+
+class Routing:
+    """Registers invocations of this app."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._outside: RunnerContext | None = None
+
+    def route_call(self, definition: TaskDefinition, arguments: Mapping[str, Any]) -> Submitted:
+        """Register one call, bound to its parameters; return the id that stands for it.
+
+        Raises ArgumentEncodingError, PayloadTooLargeError, BackendUnavailableError.
+        """
+        return self._submit(definition, [self._engine.codec.encode_call(definition, arguments)])
+
+    def route_calls(self, definition: TaskDefinition, calls: Iterable[Mapping[str, Any]]) -> Iterator[Submitted]:
+        """Register calls in batches of at most `parallel_batch_size`, each all or nothing; yield what stands for each batch."""
+        pending = iter(calls)
+        size = definition.options.parallel_batch_size
+        while batch := [self._engine.codec.encode_call(definition, arguments) for arguments in islice(pending, size)]:
+            yield self._submit(definition, batch)
+
+    def _submit(self, definition: TaskDefinition, calls: list[EncodedCall]) -> Submitted:
+        batch_id = new_id() if len(calls) > 1 else ""
+        now = self._engine.state.now()
+        rank = now - definition.options.priority * self._engine.orchestrator_settings.ageing_seconds / _PRIORITY_SPAN
+        by = self.context().runner_id
+        new = tuple(self._new(definition, encoded, batch_id, rank, now, by) for encoded in calls)
+        blobs = {blob.key: blob for encoded in calls for blob in encoded.blobs}
+        return self._engine.dispatcher.submit(Batch(batch_id=batch_id, invocations=new, blobs=tuple(blobs.values())))
+
+    def _new(self, definition: TaskDefinition, encoded: EncodedCall, batch_id: str, rank: float, now: float, by: str) -> NewInvocation:
+        options, job, invocation_id = definition.options, running_job.get(), new_id()
+        parent = job.record.invocation if job else None
+        if parent is None:
+            workflow = WorkflowIdentity(invocation_id, definition.task_id)
+        elif options.force_new_workflow:
+            workflow = WorkflowIdentity(invocation_id, definition.task_id, parent.workflow.workflow_id)
+        else:
+            workflow = parent.workflow
+        invocation = InvocationDTO(
+            invocation_id=invocation_id,
+            call_id=encoded.call.call_id,
+            task_id=definition.task_id,
+            workflow=workflow,
+            parent_id=parent.invocation_id if parent else "",
+            queue=options.queue,
+            rank=rank,
+            expires=now + options.expires if options.expires else None,
+            limits=limits_of(definition, encoded.call),
+            drop_when_limited=not options.reroute_on_concurrency_control,
+            unique_key=unique_key_of(definition, encoded.call),
+            batch_id=batch_id,
+            registered_by=by,
+        )
+        return NewInvocation(invocation=invocation, call=encoded.call, due=now + options.delay if options.delay else None)
+
+    def context(self) -> RunnerContext:
+        """Return the context of who registers here: the current runner's, or this process's own outside of any."""
+        context = current_context.get()
+        if context is not None:
+            return context
+        with self._lock:
+            if self._outside is None or self._outside.pid != RunnerContext.external().pid:
+                self._outside = RunnerContext.external()
+                store_runner_context(self._engine, self._outside)
+            return self._outside

@@ -1,0 +1,59 @@
+"""Turns SIGTERM and SIGINT into a stop: the handler sets flags only, an ordinary thread does the waking."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+def classify_signal(signum: int | None) -> str:
+    """Return the reason a runner stops for: `normal`, `sigterm`, `sigint`, `oom_killed` (only a parent sees it) or `unknown_signal`."""
+    if signum is None:
+        return "normal"
+    return {signal.SIGTERM: "sigterm", signal.SIGINT: "sigint", signal.SIGKILL: "oom_killed"}.get(signal.Signals(signum), "unknown_signal")
+
+
+@contextmanager
+def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Iterator[None]:
+    """Route the stopping signals to `stop`, and call `wake` after each from a thread, until the block ends.
+
+    The interpreter itself writes a byte for each signal to the wake-up descriptor, whatever the main thread is blocked in.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        logger.warning("signals are left alone: only the main thread of a process may handle them, and this is another one")
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        del frame
+        stop(signum)
+
+    def pump() -> None:
+        while data := os.read(reading, 64):
+            if data.strip(b"\0"):
+                wake()
+
+    before = {number: signal.signal(number, handle) for number in _STOPPING}
+    descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    pumping = threading.Thread(target=pump, name="pynenc-signals", daemon=True)
+    pumping.start()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor_before)
+        os.close(writing)
+        pumping.join(1.0)
+        with contextlib.suppress(OSError):
+            os.close(reading)

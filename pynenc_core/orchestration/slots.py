@@ -1,0 +1,92 @@
+"""Counts the slots of one process, and says who takes the next free one."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from pynenc_core.orchestration.current import Job
+
+
+class Slots:
+    """So many invocations run at once. One that resumes comes before new work, and a suspect runs with nobody beside it."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.changed = threading.Condition()
+        """Held while reading or changing anything here; told of every change."""
+        self.free = count
+        self.paused = 0
+        self.closed = False
+        """No new work any more; what is paused may still resume."""
+        self.suspects_waiting = False
+        """Nothing new is taken until everything here is free, so that a suspect can run alone."""
+        self._resuming: deque[Job] = deque()
+        self._alone: Job | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many slots are taken, by what runs or by a claim on its way."""
+        return self.count - self.free
+
+    def open_to_new(self) -> bool:
+        """Return whether a slot that is free, or about to be, may go to new work. Call it with `changed` held."""
+        return not (self.closed or self.suspects_waiting or self._resuming or self._alone)
+
+    def reserve_for_claim(self) -> int:
+        """Take every free slot for a claim; 0 when none may go to new work. Call it with `changed` held."""
+        if not self.open_to_new():
+            return 0
+        count, self.free = self.free, 0
+        return count
+
+    def reserve_alone(self) -> bool:
+        """Take all slots for a suspect, if all are free. Call it with `changed` held."""
+        if self.free < self.count or self._resuming or self._alone or self.closed:
+            return False
+        self.free = self.count - 1
+        return True
+
+    def stands_alone(self, job: Job) -> None:
+        """Let nobody run beside this job, which holds a slot."""
+        with self.changed:
+            self._alone = job
+
+    def release(self, count: int = 1) -> None:
+        """Give slots back."""
+        with self.changed:
+            self.free += count
+            self.changed.notify_all()
+
+    def no_longer_alone(self, job: Job) -> None:
+        """Let others run beside this job again: it waits, or has ended."""
+        with self.changed:
+            if self._alone is job:
+                self._alone = None
+                self.changed.notify_all()
+
+    def take_for_resume(self, job: Job) -> bool:
+        """Block until the job has a slot again, in the order of asking; False when it was abandoned meanwhile."""
+        with self.changed:
+            self._resuming.append(job)
+            try:
+                while not job.abandoned and not (self._resuming[0] is job and self.free > 0 and self._alone is None):
+                    self.changed.wait()
+                if job.abandoned:
+                    return False
+                self.free -= 1
+                return True
+            finally:
+                self._resuming.remove(job)
+                self.changed.notify_all()
+
+    def tell(self) -> None:
+        """Wake everybody who waits for a change: something they look at has changed elsewhere."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let no new work in from now on."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()

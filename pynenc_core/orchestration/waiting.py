@@ -1,0 +1,92 @@
+"""Waiting for invocations by notification: one watch stays open over many looks at the same group."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+
+from pynenc_core.ports.clock import Clock
+from pynenc_core.ports.state_backend import BaseStateBackend
+from pynenc_core.ports.storage import Watch
+
+_SAFETY_LOOK = 5.0  # seconds: spec section 4, in case a notification was lost
+
+
+class Interest:
+    """Which of some invocations are final by now, for one waiter."""
+
+    def __init__(self, state: BaseStateBackend, clock: Clock, invocation_ids: Collection[str]) -> None:
+        self._state = state
+        self._clock = clock
+        self.invocation_ids = frozenset(invocation_ids)
+        self._arrived: set[str] = set()
+        self._watch: Watch | None = state.watch(self.invocation_ids)
+        self._first_look = True
+        self.interrupted = False
+
+    def covers(self, invocation_ids: Collection[str]) -> bool:
+        """Return whether this interest includes all of these."""
+        return self.invocation_ids.issuperset(invocation_ids)
+
+    def wait(self, wanted: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Return which of `wanted` are final, as soon as one is; () after `timeout` seconds, or when interrupted."""
+        wanted = frozenset(wanted)
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        while True:
+            arrived = wanted & self._arrived
+            if arrived or self.interrupted or self._watch is None:
+                return arrived
+            left = None if deadline is None else deadline - self._clock.monotonic()
+            if left is not None and left <= 0 and not self._first_look:
+                return frozenset()
+            self._first_look = False
+            self._look(_SAFETY_LOOK if left is None else max(0.0, min(left, _SAFETY_LOOK)))
+
+    def _look(self, timeout: float) -> None:
+        watch = self._watch
+        if watch is None:
+            return
+        news = watch.wait(timeout)
+        if not news and timeout >= _SAFETY_LOOK and not self.interrupted:
+            missing = self.invocation_ids - self._arrived
+            found = self._state.get(missing)
+            news = frozenset(i for i in missing if i not in found or found[i].state.final)
+        self._arrived |= news
+        if self._arrived >= self.invocation_ids:
+            self.close()
+
+    def interrupt(self) -> None:
+        """Let a `wait` in another thread return at once, and every later one."""
+        self.interrupted = True
+        self.close()
+
+    def close(self) -> None:
+        """End the watch; what has arrived stays known."""
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+
+class Interests:
+    """Keeps the last interest of each thread outside a runner, so that looking at a group again costs nothing."""
+
+    def __init__(self, state: BaseStateBackend, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._local = threading.local()
+
+    def wait(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Block this thread until one of these is final; return which are, () after `timeout` seconds."""
+        interest: Interest | None = getattr(self._local, "interest", None)
+        if interest is None or not interest.covers(invocation_ids):
+            if interest is not None:
+                interest.close()
+            interest = self._local.interest = Interest(self._state, self._clock, invocation_ids)
+        return interest.wait(invocation_ids, timeout)
+
+    def forget(self) -> None:
+        """End what this thread still watches."""
+        interest: Interest | None = getattr(self._local, "interest", None)
+        if interest is not None:
+            interest.close()
+            self._local.interest = None

@@ -1,0 +1,317 @@
+"""What a runner subclasses: it only runs; every other duty belongs to an object it is given."""
+
+from __future__ import annotations
+
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from threading import Event
+from typing import Any, ClassVar
+
+from pynenc_core.config import RunnerSettings
+from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.errors.base import PynencError
+from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.ports.runtime import RunnerView
+
+_BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
+
+
+class RunnerLifecycle(ABC):
+    """The loop of every runner, with its start and its stop; `BaseRunner` adds what a runner is asked from outside."""
+
+    settings_class: ClassVar[type[RunnerSettings]] = RunnerSettings
+
+    def __init__(
+        self,
+        app: RunnerView,
+        runner_cache: MutableMapping[str, object] | None = None,
+        runner_context: RunnerContext | None = None,
+    ) -> None:
+        self.app = app
+        self.runner_context = runner_context or RunnerContext.of_this_process(type(self).__name__)
+        self.conf = app.section(self.settings_class)
+        self.logger = app.logger
+        self.running = False
+        self.stop_signal: int | None = None
+        self._stops_asked = 0
+        self._given_cache = runner_cache
+        self._make_events()
+        self.duties = app.open_duties(self.runner_context, self._children_to_report, self._deliver)
+
+    def _make_events(self) -> None:
+        self.hurry = Event()
+        """Set by a second signal: whoever drains hands everything back at once."""
+        self._woken = Event()
+        self._stopped = Event()
+        self._stopped.set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        dropped = ("hurry", "_woken", "_stopped", "duties")
+        return {name: value for name, value in self.__dict__.items() if name not in dropped}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._make_events()
+        self.duties = self.app.open_duties(self.runner_context, self._children_to_report, self._deliver)
+
+    @property
+    def runner_id(self) -> str:
+        """The id of this runner start."""
+        return self.runner_context.runner_id
+
+    @property
+    def cache(self) -> MutableMapping[str, object]:
+        """A mapping that all processes of this runner start share; values must be JSON."""
+        if self._given_cache is None:
+            root = self.runner_context.lineage()[-1]
+            self._given_cache = self.app.shared_cache(root.runner_id)
+        return self._given_cache
+
+    # What a subclass implements.
+
+    @abstractmethod
+    def _on_start(self) -> None:
+        """Start what executes."""
+
+    @abstractmethod
+    def _on_stop(self) -> None:
+        """End what executes: what still runs gets `conf.grace_period_sec`, the rest is handed back. Always called."""
+
+    @abstractmethod
+    def runner_loop_iteration(self) -> None:
+        """Do one round; may block up to `conf.idle_claim_timeout_sec`, in something that `wake` ends."""
+
+    @abstractmethod
+    def _on_stop_runner_loop(self) -> None:
+        """Stop claiming: called once, in the loop, after a stop was asked for."""
+
+    @abstractmethod
+    def get_active_child_runner_ids(self) -> Collection[str]:
+        """Return the ids of the child processes that the operating system says are alive."""
+
+    def _deliver(self, signals: Sequence[Signal]) -> None:
+        """Take requests to invocations that this runner or its children own; the default passes them over."""
+
+    def _log_shutdown(self, signum: int | None) -> None:
+        """Log why this runner stops, before anything is torn down."""
+        self.app.report_shutdown(self.runner_context, signum)
+
+    # The loop.
+
+    def run(self) -> None:
+        """Run until somebody asks to stop; returns after a clean stop, raises what was not foreseen after `on_stop`."""
+        with self.app.signals(self._note_stop, self.wake), self.app.in_runner(self):
+            failure: BaseException | None = None
+            try:
+                if not self._stops_asked:
+                    self.on_start()
+                self._loop()
+            except KeyboardInterrupt:
+                self.stop_signal = signal.SIGINT
+            except BaseException as error:
+                failure = error
+                self.logger.exception("runner %s stops on an error it did not foresee", self.runner_id)
+            finally:
+                self.running = False
+                self._say_goodbye(failure)
+
+    def _loop(self) -> None:
+        backoff = _BACKOFF_START
+        while self.running:
+            try:
+                self.runner_loop_iteration()
+            except BackendUnavailableError as error:
+                if backoff == _BACKOFF_START:
+                    self.logger.warning("runner %s waits for its store: %s", self.runner_id, error)
+                self.pause(backoff)
+                backoff = min(backoff * 2, _BACKOFF_MOST)
+            except PynencError:
+                self.logger.exception("runner %s goes on after an error of one invocation", self.runner_id)
+            else:
+                backoff = _BACKOFF_START
+
+    def _say_goodbye(self, failure: BaseException | None) -> None:
+        try:
+            self._log_shutdown(self.stop_signal)
+            self._on_stop_runner_loop()
+        finally:
+            self.on_stop()
+        if failure is not None:
+            raise failure
+
+    def on_start(self) -> None:
+        """Import tasks, announce this runner, give the first heartbeat, start what executes."""
+        self._stopped.clear()
+        self.running = True
+        self.app.orchestrator.store_runner_context(self.runner_context)
+        self.init_trigger_tasks_modules()
+        self.duties.start()
+        self.app.announce(self.runner_context)
+        self._on_start()
+
+    def on_stop(self) -> None:
+        """End everything, and let `wait_until_stopped` return."""
+        try:
+            self._on_stop()
+        finally:
+            self.running = False
+            try:
+                self.duties.stop()
+                self.app.retire(self.runner_context)
+            except BackendUnavailableError as error:
+                self.logger.warning("runner %s could not say goodbye to its store: %s", self.runner_id, error)
+            finally:
+                self._stopped.set()
+
+    def init_trigger_tasks_modules(self) -> None:
+        """Import the modules that hold tasks and triggers."""
+        self.app.import_task_modules()
+
+    def stop_runner_loop(self, signum: int | None = None, frame: object = None) -> None:
+        """Ask the runner to stop; call it from any thread. Asked twice, the runner hands back at once what still runs."""
+        del frame
+        self._note_stop(signum)
+        self.wake()
+
+    def _note_stop(self, signum: int | None) -> None:
+        # Also the signal handler: plain assignments only, since a lock might be held by the very code it interrupts.
+        self._stops_asked += 1
+        if self.stop_signal is None:
+            self.stop_signal = signum
+        self.running = False
+
+    def wake(self) -> None:
+        """End whatever the loop blocks in; never call it in a signal handler."""
+        if self._stops_asked > 1:
+            self.hurry.set()
+        self._woken.set()
+        self.app.orchestrator.wake()
+
+    def pause(self, timeout: float) -> None:
+        """Block up to `timeout` seconds, or until `wake`."""
+        self._woken.wait(timeout)
+        self._woken.clear()
+
+    def wait_until_stopped(self, timeout: float = 2.0) -> bool:
+        """Return whether the runner is stopped, waiting up to `timeout` seconds; True at once if it never started."""
+        return self._stopped.wait(timeout)
+
+    def _children_to_report(self) -> Collection[str]:
+        return self.get_active_child_runner_ids()
+
+
+class BaseRunner(RunnerLifecycle):
+    """Executes invocations of one app. Subclass it, implement the abstract methods, declare it in a `RunnerSpec`."""
+
+    @staticmethod
+    @abstractmethod
+    def mem_compatible() -> bool:
+        """Return whether every invocation runs in the process that started the runner."""
+
+    @property
+    @abstractmethod
+    def max_parallel_slots(self) -> int:
+        """How many invocations may run at once."""
+
+    @abstractmethod
+    def _waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        """Called in a running invocation that waits for others: return which are final, when one is.
+
+        `runner_args` may hold `timeout` in seconds; return an empty set when it is over.
+        """
+
+    def waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        """Wait until one of these invocations is final; return which are.
+
+        `running_invocation_id` is the invocation that waits, or empty outside of one: then this thread just blocks.
+        """
+        if running_invocation_id:
+            return self._waiting_for_results(running_invocation_id, result_invocation_ids, runner_args)
+        timeout = (runner_args or {}).get("timeout")
+        return self.app.orchestrator.wait_outside(result_invocation_ids, float(timeout) if isinstance(timeout, int | float) else None)
+
+    async def async_waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        """Do as `waiting_for_results`, without blocking the event loop."""
+        import asyncio  # imported late: a process without coroutines never needs it
+        import contextvars
+
+        context = contextvars.copy_context()
+        return await asyncio.to_thread(context.run, self.waiting_for_results, running_invocation_id, result_invocation_ids, runner_args)
+
+    def _kill_and_reroute(self, invocation_id: str, runner_ctx: RunnerContext | None = None) -> bool:
+        """Hand back an invocation whose execution was stopped; quiet when it is final already."""
+        return self.app.orchestrator.kill_and_reroute(invocation_id, (runner_ctx or self.runner_context).runner_id)
+
+    def _register_new_child_runner_context(self, child_context: RunnerContext) -> None:
+        """Store the context of a child and give it a first heartbeat."""
+        self.app.orchestrator.store_runner_context(child_context)
+        self.duties.beat_now()
+
+    def _report_child_runner_heartbeats(self) -> None:
+        """Give a heartbeat for this runner and its living children now; the duties do it regularly."""
+        self.duties.beat_now()
+
+    def _hand_on(self, children: Iterable[tuple[str, str]]) -> None:
+        """Recover what dead children owned, each given by runner id and the reason of its end."""
+        for runner_id, reason in children:
+            count = self.app.orchestrator.hand_on(runner_id, reason)
+            self.logger.warning("child %s of runner %s ended (%s); %d invocations handed on", runner_id, self.runner_id, reason, count)
+
+
+class ExecutorRunner(BaseRunner):
+    """A runner whose invocations run on threads of its own process, by the core's executor."""
+
+    @staticmethod
+    def mem_compatible() -> bool:
+        """Return True: everything happens in this process."""
+        return True
+
+    def get_active_child_runner_ids(self) -> Collection[str]:
+        """Return nothing: there are no child processes."""
+        return ()
+
+    def _on_start(self) -> None:
+        self.executor = self.app.open_executor(self.runner_context, self.max_parallel_slots, lambda: self.duties.may_claim)
+        self.executor.start()
+
+    def runner_loop_iteration(self) -> None:
+        """Wait until somebody wakes this runner: its executor claims and runs by itself."""
+        self.pause(self.conf.idle_claim_timeout_sec)
+
+    def _on_stop_runner_loop(self) -> None:
+        if hasattr(self, "executor"):
+            self.executor.stop_claiming()
+
+    def _on_stop(self) -> None:
+        if hasattr(self, "executor"):
+            self.executor.drain(self.conf.grace_period_sec, self.hurry)
+
+    def _deliver(self, signals: Sequence[Signal]) -> None:
+        if hasattr(self, "executor"):
+            self.executor.deliver(signals)
+
+    def _waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        del running_invocation_id  # the executor knows which invocation the calling thread runs
+        timeout = (runner_args or {}).get("timeout")
+        return self.executor.wait_for(result_invocation_ids, float(timeout) if isinstance(timeout, int | float) else None)

@@ -1,0 +1,137 @@
+"""What a runner sees of its app: executors, duties, signals, worker processes, and the report of its end."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import msgspec
+
+from pynenc_core.composition import AppParts
+from pynenc_core.locator import load, locate
+from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.orchestration.current import current_runner, in_runner
+from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.services import RunnerDuties
+from pynenc_core.orchestration.shared import SharedCache
+from pynenc_core.orchestration.shutdown import classify_signal, stop_signals
+from pynenc_core.ports.runner import BaseRunner, RunnerLifecycle
+
+
+class WorkerStart(msgspec.Struct):
+    """The first line on a worker's standard input: what it needs to be the same app as its parent."""
+
+    locator: str
+    path: list[str]
+    context: RunnerContext
+    slots: int
+    plugins: list[tuple[str, str, str]]
+    settings: dict[str, Any]
+    modules: list[str]
+
+
+class RunnerSide(AppParts):
+    """The part of an app that its runners use; `ports.runtime.RunnerView` describes it to them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.made_in = ""
+        """The module in which the app object was made."""
+        self.found_as = ""
+        """The locator by which the command line found it, if it did."""
+
+    def locator(self) -> str:
+        """Return where another process finds this app. Raises AppLocatorError."""
+        return self.found_as or locate(self, self.made_in)
+
+    def make_runner(self, name: str = "") -> BaseRunner:
+        """Return a new runner of this name, of the configured class, or of the installed one of the highest rank.
+
+        Raises as `runner_spec` does.
+        """
+        spec = self.runner_spec(name)
+        runner = self.plugins.catalog.load_class(spec, BaseRunner)(self)  # type: ignore[type-abstract]
+        if not name and not self.conf.app.runner_cls:
+            self.logger.info("app %s runs with the %s runner, the best that is installed", self.app_id, spec.name)
+        return runner
+
+    @property
+    def runner(self) -> BaseRunner | None:
+        """The runner that executes in this context; None outside of one."""
+        found = current_runner.get()
+        return found if isinstance(found, BaseRunner) else None
+
+    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool]) -> ThreadExecutor:
+        """Return a new executor with so many slots, whose claims carry this context."""
+        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get())
+
+    def open_duties(
+        self,
+        context: RunnerContext,
+        children: Callable[[], Collection[str]],
+        deliver: Callable[[Sequence[Signal]], None],
+    ) -> RunnerDuties:
+        """Return the heartbeats of a runner and its children, and its share of the background services."""
+        return self.orchestrator.open_duties(context, children, deliver, self._anything_running)
+
+    def signals(self, stop: Callable[[int], None], wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Route SIGTERM and SIGINT to `stop`; `wake` is called after it, from an ordinary thread."""
+        return stop_signals(self.logger, stop, wake)
+
+    @contextmanager
+    def in_runner(self, runner: RunnerLifecycle) -> Iterator[None]:
+        """Make a runner the current one."""
+        with in_runner(runner, runner.runner_context):
+            yield
+
+    def shared_cache(self, runner_id: str) -> MutableMapping[str, object]:
+        """Return the mapping that all processes of one runner start share."""
+        return SharedCache(self.orchestrator.engine, runner_id)
+
+    def worker_command(self, context: RunnerContext, slots: int) -> tuple[Sequence[str], bytes]:
+        """Return the command of a worker process, and the line to send to its standard input first."""
+        start = WorkerStart(
+            locator=self.locator(),
+            path=sys.path,
+            context=context,
+            slots=slots,
+            plugins=list(self.plugins.snapshot().plugins),
+            settings=self.conf.snapshot(),
+            modules=list(self.tasks.modules()),
+        )
+        return [sys.executable, "-m", "pynenc_core.worker", start.locator], msgspec.json.encode(start) + b"\n"
+
+    def import_task_modules(self) -> None:
+        """Import the modules in which tasks are; a failed import is a warning that names it."""
+        for module in dict.fromkeys((*self.conf.app.task_modules, *self.conf.app.trigger_task_modules)):
+            try:
+                importlib.import_module(module)
+            except Exception:
+                self.logger.warning("module %r, named in the configuration, could not be imported; its tasks are unknown here", module, exc_info=True)
+
+    def announce(self, context: RunnerContext) -> None:
+        """Tell that a runner starts, and which tasks it knows."""
+        self.orchestrator.announce(context)
+        self.logger.info("runner %s starts, with %d tasks", context.runner_id, len(self.tasks.ids))
+        self.plugins.hooks.notify("pynenc_runner_started", runner=current_runner.get())
+
+    def report_shutdown(self, context: RunnerContext, signum: int | None) -> None:
+        """Log why a runner stops."""
+        self.logger.info("runner %s stops: %s", context.runner_id, classify_signal(signum))
+
+    def retire(self, context: RunnerContext) -> None:
+        """Tell that a runner ended."""
+        self.plugins.hooks.notify("pynenc_runner_stopped", runner=current_runner.get())
+        self.logger.info("runner %s has stopped", context.runner_id)
+
+    def _anything_running(self) -> bool:
+        return True
+
+    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
+        """Travel as the locator: another process imports its own. Raises AppLocatorError where it has none."""
+        return load, (self.locator(),)
+
+
