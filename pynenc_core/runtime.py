@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from pynenc_core.orchestration.executor import ThreadExecutor
 from pynenc_core.orchestration.services import RunnerDuties
 from pynenc_core.orchestration.shared import SharedCache
 from pynenc_core.orchestration.shutdown import classify_signal, stop_signals
-from pynenc_core.ports.runner import BaseRunner, RunnerLifecycle
+from pynenc_core.ports.runner import BaseRunner
 
 
 class WorkerStart(msgspec.Struct):
@@ -81,11 +81,9 @@ class RunnerSide(AppParts):
         """Route SIGTERM and SIGINT to `stop`; `wake` is called after it, from an ordinary thread."""
         return stop_signals(self.logger, stop, wake)
 
-    @contextmanager
-    def in_runner(self, runner: RunnerLifecycle) -> Iterator[None]:
-        """Make a runner the current one."""
-        with in_runner(runner, runner.runner_context):
-            yield
+    def in_runner(self, runner: object, context: RunnerContext) -> AbstractContextManager[None]:
+        """Make a runner the current one for this thread."""
+        return in_runner(runner, context)
 
     def shared_cache(self, runner_id: str) -> MutableMapping[str, object]:
         """Return the mapping that all processes of one runner start share."""

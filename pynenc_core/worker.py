@@ -22,6 +22,7 @@ from pynenc_core.logs import install_handler
 from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.plugins import PluginSnapshot
 from pynenc_core.ports.runner import ExecutorRunner
+from pynenc_core.ports.runtime import Duties
 from pynenc_core.runtime import WorkerStart
 
 _FAILED_START = 70  # EX_SOFTWARE of sysexits.h: trying again at once would end the same way
@@ -54,9 +55,11 @@ class WorkerRunner(ExecutorRunner):
 
     def __init__(self, app: Pynenc, context: RunnerContext, slots: int) -> None:
         super().__init__(app, runner_context=context)
-        self.duties = NoDuties()
         self._slots = slots
         self._grace = self.conf.grace_period_sec
+
+    def _open_duties(self) -> Duties:
+        return NoDuties()
 
     @property
     def max_parallel_slots(self) -> int:

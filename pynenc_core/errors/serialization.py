@@ -144,13 +144,20 @@ class PayloadTooLargeError(SerializationError):
 class SigningKeyError(PynencError):
     """Pickle was asked for without a key that could protect it."""
 
-    key_id: str = ""
-    problem: str = "there is no signing key"
+    key_id: str
+    problem: str
+    """One of `missing`, `short`, `id`."""
+    size: int = 0
+    """Bytes of the key."""
 
     def __str__(self) -> str:
-        which = f" {self.key_id!r}" if self.key_id else ""
+        said = {
+            "missing": "there is none",
+            "short": f"it has {self.size} bytes, and 32 is the least",
+            "id": "its id must be 1 to 32 letters, digits, `_` or `-`",
+        }[self.problem]
         return (
-            f"PickleSerializer refuses to work with signing key{which}: {self.problem}; pickled data runs code when it is opened, so only "
+            f"PickleSerializer refuses to work with signing key {self.key_id!r}: {said}; pickled data runs code when it is opened, so only "
             "what carries our signature is: give a secret of at least 32 bytes, the same in every process, or use the JSON serializer"
         )
 

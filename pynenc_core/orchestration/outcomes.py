@@ -8,13 +8,15 @@ from typing import Any
 
 from pynenc_core.errors.invocations import InvocationNotFoundError
 from pynenc_core.errors.runners import UnknownTaskError
-from pynenc_core.model import Ask, Change, InvocationRecord, Mark, RunnerContext, Signal, SignalKind
+from pynenc_core.model import Ask, Change, InvocationRecord, Mark, Query, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.orchestration.transitions import change, raise_refusal
 from pynenc_core.status import OWNED, Owner, Status
+
+_PAGE = 200
 
 
 class Cancellation(StrEnum):
@@ -94,6 +96,16 @@ class Outcomes:
     def reroute_invocations(self, invocation_ids: Collection[str], runner_context: RunnerContext) -> int:
         """Hand back what this runner owns of these, as interruptions; return how many. The others are left alone."""
         return sum(self.kill_and_reroute(invocation_id, runner_context.runner_id) for invocation_id in invocation_ids)
+
+    def reroute_owned(self, runner_id: str) -> int:
+        """Hand back all that a runner owns which was stopped on purpose, as interruptions; return how many."""
+        count = 0
+        while page := self.engine.state.find(Query(runner_id=runner_id, statuses=OWNED), limit=_PAGE):
+            handed = sum(self.kill_and_reroute(record.invocation_id, runner_id) for record in page)
+            count += handed
+            if not handed:
+                break
+        return count
 
     def kill_and_reroute(self, invocation_id: str, runner_id: str) -> bool:
         """Take an invocation from its stopped owner and queue it again; False when it was final or not its any more."""

@@ -74,7 +74,7 @@ class Registry:
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
             if isinstance(error, (ValueError, pluggy.PluginValidationError)):
-                problem = " ".join(str(error).split("\n", 1)[0].split())
+                problem = " ".join(str(error).split())
                 raise PluginLoadError(name, distribution, problem) from error
             raise
         self._distributions[name] = distribution

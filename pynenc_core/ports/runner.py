@@ -12,7 +12,7 @@ from pynenc_core.config import RunnerSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
 from pynenc_core.model import RunnerContext, Signal
-from pynenc_core.ports.runtime import RunnerView
+from pynenc_core.ports.runtime import Duties, RunnerView
 
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
 
@@ -37,7 +37,10 @@ class RunnerLifecycle(ABC):
         self._stops_asked = 0
         self._given_cache = runner_cache
         self._make_events()
-        self.duties = app.open_duties(self.runner_context, self._children_to_report, self._deliver)
+        self.duties = self._open_duties()
+
+    def _open_duties(self) -> Duties:
+        return self.app.open_duties(self.runner_context, self.get_active_child_runner_ids, self._deliver)
 
     def _make_events(self) -> None:
         self.hurry = Event()
@@ -53,7 +56,7 @@ class RunnerLifecycle(ABC):
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         self._make_events()
-        self.duties = self.app.open_duties(self.runner_context, self._children_to_report, self._deliver)
+        self.duties = self._open_duties()
 
     @property
     def runner_id(self) -> str:
@@ -101,7 +104,7 @@ class RunnerLifecycle(ABC):
 
     def run(self) -> None:
         """Run until somebody asks to stop; returns after a clean stop, raises what was not foreseen after `on_stop`."""
-        with self.app.signals(self._note_stop, self.wake), self.app.in_runner(self):
+        with self.app.signals(self._note_stop, self.wake), self.app.in_runner(self, self.runner_context):
             failure: BaseException | None = None
             try:
                 if not self._stops_asked:
@@ -196,9 +199,6 @@ class RunnerLifecycle(ABC):
     def wait_until_stopped(self, timeout: float = 2.0) -> bool:
         """Return whether the runner is stopped, waiting up to `timeout` seconds; True at once if it never started."""
         return self._stopped.wait(timeout)
-
-    def _children_to_report(self) -> Collection[str]:
-        return self.get_active_child_runner_ids()
 
 
 class BaseRunner(RunnerLifecycle):

@@ -126,6 +126,10 @@ class Orchestrator(Protocol):
         """Take an invocation from its stopped owner and queue it again; False when it was final or not its any more."""
         ...
 
+    def reroute_owned(self, runner_id: str) -> int:
+        """Hand back all that a runner owns which was stopped on purpose, as interruptions; return how many."""
+        ...
+
     def hand_on(self, runner_id: str, exit_reason: str) -> int:
         """Recover everything a dead runner owned, at once; return how many invocations."""
         ...
@@ -163,8 +167,8 @@ class RunnerView(StoreView, Protocol):
         """
         ...
 
-    def in_runner(self, runner: object) -> AbstractContextManager[None]:
-        """Make `runner` the current one for this thread."""
+    def in_runner(self, runner: object, context: RunnerContext) -> AbstractContextManager[None]:
+        """Make `runner`, with its context, the current one for this thread."""
         ...
 
     def shared_cache(self, runner_id: str) -> MutableMapping[str, object]:

@@ -13,14 +13,17 @@ KIND_OF: dict[type, str] = {type(None): NULL, bool: BOOL, int: INT, float: FLOAT
 
 MAX_NESTING = 100
 """How deep un-annotated data may nest; typed data is as deep as its types, and the interpreter's stack."""
+_SAID = 300
 
 
 class Misfit(Exception):  # noqa: N818 - a control flow signal inside this package, never seen by users
     """A value or datum does not fit a codec; grows its path on the way out and ends as a typed error."""
 
-    def __init__(self, problem: str, *, remedy: str = "", detail: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
+    def __init__(self, words: str, *, remedy: str = "", detail: str = "", **fields: object) -> None:
+        super().__init__(words)
+        self.words = words
+        """With the names of `fields` in braces; most misfits are a member of a union that did not fit, and are never spelt out."""
+        self.fields = fields
         self.remedy = remedy
         self.detail = detail
         """What may quote the value itself, so that it must be left out for secret parameters."""
@@ -31,6 +34,11 @@ class Misfit(Exception):  # noqa: N818 - a control flow signal inside this packa
         """Note that this happened inside `step` of something larger."""
         self.steps.append(step)
         return self
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in words."""
+        return self.words.format_map(self.fields)
 
     @property
     def path(self) -> str:
@@ -70,17 +78,28 @@ def refuse_value(value: object, label: str) -> NoReturn:
     """Raise the Misfit of a value whose type is not the annotated one."""
     for base in type(value).__mro__[1:]:
         if base.__qualname__ == label:
+            remedy = f"annotate it as `{type(value).__qualname__}`, or pass a plain `{label}`"
             raise Misfit(
-                f"it is {described(value)}, a subclass of `{label}`, and would come back as a plain `{label}`",
-                remedy=f"annotate it as `{type(value).__qualname__}`, or pass a plain `{label}`",
+                "it is {it}, a subclass of `{label}`, and would come back as a plain `{label}`",
+                remedy=remedy,
+                it=described(value),
+                label=label,
             )
     remedy = f"annotate it as `{label} | None` if it may be None" if value is None else ""
-    raise Misfit(f"it is {described(value)} where `{label}` is declared", remedy=remedy)
+    raise Misfit("it is {it} where `{label}` is declared", remedy=remedy, it=described(value), label=label)
 
 
 def refuse_data(data: object, label: str) -> NoReturn:
     """Raise the Misfit of a stored datum that is of the wrong kind."""
-    raise Misfit(f"`{label}` cannot be made from the stored {KIND_OF.get(type(data), 'value')}")
+    raise Misfit("`{label}` cannot be made from the stored {kind}", label=label, kind=KIND_OF.get(type(data), "value"))
+
+
+def said_by(error: BaseException) -> str:
+    """Return the message of another's exception on one line of at most 300 characters, whatever its `__str__` does."""
+    try:
+        return " ".join(str(error).split())[:_SAID]
+    except Exception:  # noqa: BLE001 - it only says what more there is to say
+        return ""
 
 
 def first_misfit(function: Callable[[Any], Any], items: Iterable[Any]) -> NoReturn:

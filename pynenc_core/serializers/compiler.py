@@ -211,11 +211,12 @@ def _shape(kind: type) -> Shape | None:
 def _refusing(label: str) -> Codec:
     def to_plain(_value: Any) -> Any:
         raise Misfit(
-            f"`{label}` is nothing JSON could carry",
+            "`{label}` is nothing JSON could carry",
             remedy="make it a dataclass or attrs class, give it `to_json` and `from_json`, or pass what it is made of",
+            label=label,
         )
 
     def from_plain(_data: Any) -> Any:
-        raise Misfit(f"`{label}` is nothing JSON could have carried")
+        raise Misfit("`{label}` is nothing JSON could have carried", label=label)
 
     return Codec(label, frozenset(), (), to_plain, from_plain)

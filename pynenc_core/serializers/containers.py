@@ -83,14 +83,14 @@ def fixed_tuple_codec(label: str, items: tuple[Codec, ...]) -> Codec:
         if type(value) is not tuple:
             refuse_value(value, label)
         if len(value) != count:
-            raise Misfit(f"it has {len(value)} items where `{label}` has {count}")
+            raise Misfit("it has {found} items where `{label}` has {count}", found=len(value), count=count, label=label)
         return each(value, encoders)
 
     def from_plain(data: Any) -> tuple[Any, ...]:
         if type(data) is not list:
             refuse_data(data, label)
         if len(data) != count:
-            raise Misfit(f"{len(data)} items are stored where `{label}` has {count}")
+            raise Misfit("{found} items are stored where `{label}` has {count}", found=len(data), count=count, label=label)
         return tuple(each(data, decoders))
 
     return Codec(label, frozenset({LIST}), (tuple,), to_plain, from_plain)
@@ -153,7 +153,9 @@ def _key_functions(key: Codec) -> tuple[Callable[[Any], str], Callable[[str], An
 def _check_key(key: Any) -> str:
     # Without an annotation JSON's own rule holds: keys are str, and only those come back as they were.
     if type(key) is not str:
-        raise Misfit(f"one of its keys is {described(key)}, and the annotation does not say so", remedy="annotate the type of its keys")
+        raise Misfit(
+            "one of its keys is {it}, and the annotation does not say so", remedy="annotate the type of its keys", it=described(key)
+        )
     return key
 
 

@@ -8,12 +8,14 @@ import msgspec
 
 from pynenc_core.errors.serialization import ArgumentEncodingError, PayloadDecodingError, ResultEncodingError
 from pynenc_core.ports.serializer import RETURN_VALUE, BaseSerializer, Where
-from pynenc_core.serializers.codec import Codec, Misfit
+from pynenc_core.serializers.codec import Codec, Misfit, said_by
 from pynenc_core.serializers.compiler import Compiler
 from pynenc_core.serializers.hints import Unresolved, describe
 
 _MAX_CODECS = 4096
 """Annotations come from code, so there are few; whoever makes new ones for each call pays for compiling them."""
+_DETAIL = 300
+"""Characters of a value, or of the path to it, that an error may quote."""
 _DEEP = "it is nested too deeply, or contains itself"
 
 
@@ -48,7 +50,7 @@ class JsonSerializer(BaseSerializer):
             raise _encoding_error(unpaired, annotation, where) from None
         except Exception as error:  # noqa: BLE001 - it becomes a typed error that names the place
             # A property, a descriptor or a comparison of the value's own class failed.
-            failed = Misfit(f"looking into it raised {type(error).__qualname__}", detail=str(error))
+            failed = Misfit("looking into it raised {error}", detail=said_by(error), error=type(error).__qualname__)
             raise _encoding_error(failed, annotation, where) from (None if where.secret else error)
 
     def decode(self, data: bytes, annotation: object, *, where: Where) -> object:
@@ -62,9 +64,9 @@ class JsonSerializer(BaseSerializer):
         except RecursionError:
             raise _decoding_error(Misfit(_DEEP), annotation, where) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _decoding_error(Misfit("it is not JSON", detail=str(error)), annotation, where) from None
+            raise _decoding_error(Misfit("it is not JSON", detail=said_by(error)), annotation, where) from None
         except Exception as error:  # noqa: BLE001 - it becomes a typed error that names the place
-            failed = Misfit(f"putting it together raised {type(error).__qualname__}", detail=str(error))
+            failed = Misfit("putting it together raised {error}", detail=said_by(error), error=type(error).__qualname__)
             raise _decoding_error(failed, annotation, where) from (None if where.secret else error)
 
     def _compile(self, annotation: object) -> Codec:
@@ -79,7 +81,7 @@ def _said(error: Misfit, where: Where) -> tuple[str, str]:
     """Return problem and path, without anything that quotes the value if that is secret."""
     if where.secret:
         return error.problem, ""
-    return f"{error.problem} ({error.detail})" if error.detail else error.problem, error.path
+    return f"{error.problem} ({error.detail[:_DETAIL]})" if error.detail else error.problem, error.path[:_DETAIL]
 
 
 def _encoding_error(error: Misfit, annotation: object, where: Where) -> ArgumentEncodingError | ResultEncodingError:

@@ -87,11 +87,11 @@ class PickleSerializer(BaseSerializer):
 def _checked(key_id: str, secret: bytes | str) -> bytes:
     key = secret.encode() if isinstance(secret, str) else bytes(secret)
     if not _KEY_ID.fullmatch(key_id):
-        raise SigningKeyError(key_id, "its id must be 1 to 32 letters, digits, `_` or `-`")
+        raise SigningKeyError(key_id, "id")
     if not key:
-        raise SigningKeyError(key_id)
+        raise SigningKeyError(key_id, "missing")
     if len(key) < _MIN_KEY_BYTES:
-        raise SigningKeyError(key_id, f"it has {len(key)} bytes, and {_MIN_KEY_BYTES} is the least")
+        raise SigningKeyError(key_id, "short", len(key))
     return key
 
 

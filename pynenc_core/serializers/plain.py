@@ -43,19 +43,19 @@ def _carried(value: Any, depth: int) -> bool:  # noqa: PLR0911 - a case a line
 def _explain(value: Any, depth: int = 0) -> NoReturn:
     kind = type(value)
     if depth >= MAX_NESTING and kind in {list, dict}:
-        raise Misfit(f"it nests deeper than {MAX_NESTING} levels, or contains itself")
+        raise Misfit("it nests deeper than {levels} levels, or contains itself", levels=MAX_NESTING)
     if kind is list:
         _explain_first(enumerate(value), depth)
     elif kind is dict:
         for key in value:
             if type(key) is not str:
-                raise Misfit(f"one of its keys is {described(key)}, and JSON would not give it back as that", remedy=carrier(value))
+                raise Misfit("one of its keys is {it}, and JSON would not give it back as that", remedy=carrier(value), it=described(key))
         _explain_first(value.items(), depth)
     elif kind is float:
         raise Misfit("JSON has no float that is not finite", remedy=carrier(value))
     elif kind is int:
-        raise Misfit(f"an int of more than {INT_BITS} bits is refused", remedy="pass its `hex()`")
-    raise Misfit(f"JSON would not give {described(value)} back as that", remedy=carrier(value))
+        raise Misfit("an int of more than {bits} bits is refused", remedy="pass its `hex()`", bits=INT_BITS)
+    raise Misfit("JSON would not give {it} back as that", remedy=carrier(value), it=described(value))
 
 
 def _explain_first(items: Iterable[tuple[Any, Any]], depth: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from pynenc_core.serializers.codec import ANY_KIND, DICT, Codec, Misfit, refuse_data, refuse_value
+from pynenc_core.serializers.codec import ANY_KIND, DICT, Codec, Misfit, refuse_data, refuse_value, said_by
 from pynenc_core.serializers.plain import plain_codec
 
 
@@ -107,7 +107,7 @@ def _required(name: str, label: str, shape: Shape) -> bool:
     """Refuse data without a field that has no default; return False for one that has."""
     if name in shape.optional:
         return False
-    raise Misfit(f"the stored `{label}` lacks `{name}`")
+    raise Misfit("the stored `{label}` lacks `{name}`", name=name, label=label)
 
 
 def _make(label: str, kind: Any, arguments: dict[str, Any], *, construct: bool) -> Any:
@@ -116,14 +116,16 @@ def _make(label: str, kind: Any, arguments: dict[str, Any], *, construct: bool) 
     try:
         return kind(**arguments)
     except Exception as error:  # it is user code, and the path to it matters more than its kind
-        raise Misfit(f"`{label}` refuses the stored fields with {type(error).__qualname__}", detail=str(error)) from error
+        raise Misfit(
+            "`{label}` refuses the stored fields with {error}", detail=said_by(error), error=type(error).__qualname__, label=label
+        ) from error
 
 
 def _field(name: str, function: Callable[[Any], Any], get: Callable[[str], Any]) -> Any:
     try:
         value = get(name)
     except AttributeError:
-        raise Misfit(f"its field `{name}` was never set") from None
+        raise Misfit("its field `{name}` was never set", name=name) from None
     try:
         return function(value)
     except Misfit as error:
@@ -136,14 +138,14 @@ def typed_dict_codec(label: str, required: frozenset[str], codecs: Mapping[str, 
     def convert(parts: dict[Any, Any], stored: bool) -> dict[str, Any]:
         for name in required:
             if name not in parts:
-                raise Misfit(f"it lacks the key {name!r} of `{label}`")
+                raise Misfit("it lacks the key {name!r} of `{label}`", name=name, label=label)
         done: dict[str, Any] = {}
         for name in parts:
             codec = codecs.get(name) if type(name) is str else None
             if codec is None:
                 if stored:
                     continue  # written by a version that knows more keys
-                raise Misfit(f"it has a key that `{label}` does not declare", detail=repr(name))
+                raise Misfit("it has a key that `{label}` does not declare", detail=repr(name), label=label)
             done[name] = _field(name, codec.from_plain if stored else codec.to_plain, parts.__getitem__)
         return done
 
@@ -166,7 +168,7 @@ def own_format_codec(label: str, kind: Any) -> Codec:
         try:
             data = value.to_json()
         except Exception as error:  # it is user code, and the path to it matters more than its kind
-            raise Misfit(f"its `to_json` raised {type(error).__qualname__}", detail=str(error)) from error
+            raise Misfit("its `to_json` raised {error}", detail=said_by(error), error=type(error).__qualname__) from error
         try:
             return plain.to_plain(data)
         except Misfit as error:
@@ -177,7 +179,9 @@ def own_format_codec(label: str, kind: Any) -> Codec:
         try:
             return kind.from_json(data)
         except Exception as error:  # it is user code, and the path to it matters more than its kind
-            raise Misfit(f"`{label}.from_json` raised {type(error).__qualname__}", detail=str(error)) from error
+            raise Misfit(
+                "`{label}.from_json` raised {error}", detail=said_by(error), error=type(error).__qualname__, label=label
+            ) from error
 
     return Codec(label, ANY_KIND, (kind,), to_plain, from_plain)
 
@@ -194,15 +198,17 @@ def pydantic_codec(label: str, kind: Any) -> Codec:
             text = value.model_dump_json(by_alias=True, round_trip=True)
             same = kind.model_validate_json(text) == value
         except Exception as error:  # it is user code, and the path to it matters more than its kind
-            raise Misfit(f"pydantic raised {type(error).__qualname__}", detail=str(error)) from error
+            raise Misfit("pydantic raised {error}", detail=said_by(error), error=type(error).__qualname__) from error
         if not same:
-            raise Misfit(f"`{label}` does not give an equal object back from its own JSON")
+            raise Misfit("`{label}` does not give an equal object back from its own JSON", label=label)
         return read(text)
 
     def from_plain(data: Any) -> Any:
         try:
             return kind.model_validate_json(write(data))
         except Exception as error:  # it is user code, and the path to it matters more than its kind
-            raise Misfit(f"`{label}` refuses the stored fields with {type(error).__qualname__}", detail=str(error)) from error
+            raise Misfit(
+                "`{label}` refuses the stored fields with {error}", detail=said_by(error), error=type(error).__qualname__, label=label
+            ) from error
 
     return Codec(label, ANY_KIND, (kind,), to_plain, from_plain)

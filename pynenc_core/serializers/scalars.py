@@ -15,7 +15,21 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from pynenc_core.serializers.codec import BOOL, DICT, FLOAT, INT, KIND_OF, LIST, NULL, STR, Codec, Misfit, refuse_data, refuse_value
+from pynenc_core.serializers.codec import (
+    BOOL,
+    DICT,
+    FLOAT,
+    INT,
+    KIND_OF,
+    LIST,
+    NULL,
+    STR,
+    Codec,
+    Misfit,
+    refuse_data,
+    refuse_value,
+    said_by,
+)
 from pynenc_core.serializers.plain import INT_BITS
 
 _MAX_PLAIN_INT = 1 << 64
@@ -46,7 +60,7 @@ def _int_to_plain(value: Any) -> int:
     if type(value) is not int:
         refuse_value(value, "int")
     if not -_MAX_PLAIN_INT < value < _MAX_PLAIN_INT and value.bit_length() > INT_BITS:
-        raise Misfit(f"an int of more than {INT_BITS} bits is refused", remedy="pass its `hex()`, annotated as `str`")
+        raise Misfit("an int of more than {bits} bits is refused", remedy="pass its `hex()`, annotated as `str`", bits=INT_BITS)
     return value
 
 
@@ -92,7 +106,7 @@ def _by_text(kind: type, write: Callable[[Any], str], read: Callable[[str], Any]
         try:
             return read(data)
         except (ValueError, ArithmeticError, LookupError, OSError, AssertionError) as error:
-            raise Misfit(f"the stored text is no `{label}`", detail=str(error)) from error
+            raise Misfit("the stored text is no `{label}`", detail=said_by(error), label=label) from error
 
     return Codec(label, frozenset({STR}), (kind,), to_plain, from_plain)
 
@@ -191,7 +205,7 @@ def enum_codec(kind: type[Enum]) -> Codec:
         if type(data) is not str:
             refuse_data(data, label)
         if data not in by_name:
-            raise Misfit(f"`{label}` has no member of the stored name", detail=data)
+            raise Misfit("`{label}` has no member of the stored name", detail=data, label=label)
         return by_name[data]
 
     return Codec(label, frozenset({STR}), (kind,), to_plain, from_plain)
@@ -210,7 +224,7 @@ def flag_codec(kind: type[Flag]) -> Codec:
         try:
             return kind(data)
         except ValueError as error:
-            raise Misfit(f"`{label}` has no such flags", detail=str(error)) from error
+            raise Misfit("`{label}` has no such flags", detail=said_by(error), label=label) from error
 
     return Codec(label, frozenset({INT}), (kind,), to_plain, from_plain)
 
@@ -228,16 +242,16 @@ def literal_codec(label: str, values: tuple[Any, ...]) -> Codec:
         # By type and value: 1, True and 1.0 are equal keys otherwise. Unhashable values are no literals.
         kind = type(value)
         if not isinstance(value, Hashable) or (kind, value) not in plain_of:
-            raise Misfit(f"it is none of the values of `{label}`")
+            raise Misfit("it is none of the values of `{label}`", label=label)
         plain = plain_of[kind, value]
         if value_of[type(plain), plain] is not value and type(value_of[type(plain), plain]) is not kind:
-            raise Misfit(f"two values of `{label}` look the same in JSON")
+            raise Misfit("two values of `{label}` look the same in JSON", label=label)
         return plain
 
     def from_plain(data: Any) -> Any:
         kind = type(data)
         if not isinstance(data, Hashable) or (kind, data) not in value_of:
-            raise Misfit(f"the stored value is none of `{label}`")
+            raise Misfit("the stored value is none of `{label}`", label=label)
         return value_of[kind, data]
 
     kinds = frozenset(KIND_OF[kind] for kind, _ in value_of)

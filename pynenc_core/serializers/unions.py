@@ -56,7 +56,7 @@ class _Choice:
                 last = error
         if last is not None and len(candidates) + len(self._open) == 1:
             raise last
-        raise Misfit(f"it is {described(value)}, which fits no member of `{self._label}`") from last
+        raise Misfit("it is {it}, which fits no member of `{label}`", it=described(value), label=self._label) from last
 
 
 def _untagged(label: str, members: tuple[Codec, ...]) -> Codec:
@@ -98,7 +98,7 @@ def _tagged(label: str, members: tuple[Codec, ...]) -> Codec:
             refuse_data(data, label)
         decode = decoders.get(data[_TAG]) if type(data[_TAG]) is str else None
         if decode is None:
-            raise Misfit(f"the stored value names no member of `{label}`")
+            raise Misfit("the stored value names no member of `{label}`", label=label)
         return decode(data[_VALUE])
 
     kinds = frozenset({DICT, NULL}) if nullable else frozenset({DICT})
