@@ -49,7 +49,7 @@ class Catalog:
         if len(found) > 1:
             raise _conflict(kind.label, name, found)
         if not found:
-            raise self._unknown(kind.label, name, [offer.names for offer in offers], kinds.distribution_for(kind, name))
+            raise self._unknown(kind, name, sorted({offer.spec.name for offer in offers}))
         return found[0].spec
 
     def offers(self, kind: Kind[S]) -> tuple[Offer[S], ...]:
@@ -87,8 +87,7 @@ class Catalog:
         if len(found) > 1:
             raise _conflict(_SCHEME, scheme, found)
         if not found:
-            install = kinds.distribution_for(kinds.BACKEND, scheme.partition("+")[0])
-            raise self._unknown(_SCHEME, scheme, [offer.spec.schemes for offer in offers], install)
+            raise self._unknown_scheme(scheme)
         return found[0].spec
 
     def default_backend(self) -> BackendSpec:
@@ -158,15 +157,17 @@ class Catalog:
         best = min(usable, key=lambda offer: (-getattr(offer.spec, "default_rank", 0), offer.spec.name))
         return self.find(kind, best.spec.name)
 
-    def _unknown(self, label: str, name: str, known: Iterable[Sequence[str]], install: str) -> UnknownPluginError:
-        from difflib import get_close_matches
+    def _unknown(self, kind: Kind[Spec], name: str, known: Sequence[str]) -> UnknownPluginError:
+        """Return the error for a component; a class name is compared, and suggested, as the name it stands for."""
+        guess = _near(kinds.slug(kind, name), known)
+        install = kinds.distribution_for(kind, name)
+        return UnknownPluginError(kind.label, redact_url(name), tuple(sorted(known)), guess, install, self._notes())
 
-        groups = list(known)
-        words = [word for group in groups for word in group[:2]]
-        near = get_close_matches(name, words, n=1) or get_close_matches(name.lower(), words, n=1)
-        # of a component only its name, of a backend all its schemes
-        installed = sorted({word for group in groups for word in (group if label == _SCHEME else group[:1])})
-        return UnknownPluginError(label, redact_url(name), tuple(installed), near[0] if near else "", install, self._notes())
+    def _unknown_scheme(self, scheme: str) -> UnknownPluginError:
+        schemes = {each for offer in self._offers.of(kinds.BACKEND) for each in offer.spec.schemes}
+        family = scheme.partition("+")[0]
+        install = kinds.distribution_for(kinds.BACKEND, family)
+        return UnknownPluginError(_SCHEME, scheme, tuple(sorted(schemes)), _near(family, schemes), install, self._notes())
 
     def _target_error(self, spec: TargetSpec, problem: str) -> PluginTargetError:
         every = [(kind.label, offer) for kind in kinds.ALL_KINDS for offer in self._offers.of(kind) if offer.spec is spec]
@@ -175,6 +176,12 @@ class Catalog:
             ("component", "(unregistered)", "the application"),
         )
         return PluginTargetError(plugin, distribution, f"{label} {spec.name!r}", spec.target, problem)
+
+
+def _near(word: str, words: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, sorted(words), n=1)), "")
 
 
 def _label(spec: RunnerSpec | Store) -> str:
