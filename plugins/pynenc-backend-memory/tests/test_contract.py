@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from pynenc_backend_memory import state_backend
-from pynenc_testkit.contracts import BrokerContract, DispatcherContract, StateContract, StateMachineContract
+from pynenc_testkit.contracts import BrokerContract, DispatcherContract, PluginContract, StateContract, StateMachineContract
 from pynenc_testkit.stores import Raw, verbs_of
 
 URL = "memory://{name}"
@@ -67,3 +67,7 @@ class TestStateMachine(Memory, StateMachineContract):
 
 class TestBroker(Memory, BrokerContract):
     pass
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "backend-memory"

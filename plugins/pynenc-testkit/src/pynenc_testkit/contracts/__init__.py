@@ -5,6 +5,14 @@ from __future__ import annotations
 from pynenc_testkit.contracts.brokers import BrokerContract, SharedBrokerContract
 from pynenc_testkit.contracts.dispatch import DispatcherContract
 from pynenc_testkit.contracts.machine import StateMachineContract
+from pynenc_testkit.contracts.plugins import PluginContract
 from pynenc_testkit.contracts.state import StateContract
 
-__all__ = ["BrokerContract", "DispatcherContract", "SharedBrokerContract", "StateContract", "StateMachineContract"]
+__all__ = [
+    "BrokerContract",
+    "DispatcherContract",
+    "PluginContract",
+    "SharedBrokerContract",
+    "StateContract",
+    "StateMachineContract",
+]

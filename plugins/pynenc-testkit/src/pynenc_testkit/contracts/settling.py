@@ -6,7 +6,7 @@ from pynenc_core.model import Ask, Expect, Mark, Payload, Refusal, Signal, Signa
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
 from pynenc_testkit.samples import blob, change, claim, history, holders, ids, limits, new, pending, record, running, state, statuses, submit
-from pynenc_testkit.stores import Raw, Store
+from pynenc_testkit.stores import PATIENCE, Raw, Store
 
 
 class SettleRules(StorageSubject):
@@ -101,7 +101,7 @@ class SettleRules(StorageSubject):
         held = running(store, "a")
         watch = other.state.watch(["a"])
         store.dispatcher.settle([change(held, Status.SUCCESS)])
-        assert watch.wait(5) == frozenset({"a"})
+        assert watch.wait(PATIENCE) == frozenset({"a"})
         watch.close()
 
 
@@ -168,7 +168,7 @@ class LimitRules(StorageSubject):
         watch = other.state.watch(["dropped"])
         assert ids(claim(store, limit=9)) == []
         assert state(other, "dropped").status is Status.CONCURRENCY_CONTROLLED_FINAL
-        assert watch.wait(5) == frozenset({"dropped"})
+        assert watch.wait(PATIENCE) == frozenset({"dropped"})
         watch.close()
 
     def test_each_of_several_limits_counts(self, store: Store) -> None:

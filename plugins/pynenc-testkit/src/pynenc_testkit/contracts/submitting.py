@@ -26,7 +26,7 @@ from pynenc_testkit.samples import (
     submit,
     written,
 )
-from pynenc_testkit.stores import Store
+from pynenc_testkit.stores import PATIENCE, Store
 
 
 class SubmitRules(StorageSubject):
@@ -172,7 +172,7 @@ class ClaimRules(StorageSubject):
         assert ids(claim(store, limit=2)) == ["fresh", "always"]
         assert state(store, "gone").status is Status.CANCELLED
         assert statuses(history(store, "gone")) == [Status.REGISTERED, Status.CANCELLED]
-        assert watch.wait(5) == frozenset({"gone"})
+        assert watch.wait(PATIENCE) == frozenset({"gone"})
         watch.close()
 
     def test_what_was_claimed_in_time_does_not_expire(self, store: Store) -> None:

@@ -1,0 +1,41 @@
+"""Every contract on the void backend; run by test_void.py, which expects every test to fail."""
+
+from __future__ import annotations
+
+import pytest
+from kit.void import VoidRaw, VoidSubject
+
+from pynenc_testkit.contracts import (
+    DispatcherContract,
+    PluginContract,
+    SharedBrokerContract,
+    StateContract,
+    StateMachineContract,
+)
+from pynenc_testkit.stores import Raw
+
+
+class _Void(VoidSubject):
+    @pytest.fixture
+    def raw(self) -> Raw:
+        return VoidRaw()
+
+
+class TestState(_Void, StateContract):
+    pass
+
+
+class TestDispatcher(_Void, DispatcherContract):
+    pass
+
+
+class TestBroker(_Void, SharedBrokerContract):
+    pass
+
+
+class TestStateMachine(_Void, StateMachineContract):
+    pass
+
+
+class TestPlugin(PluginContract):
+    plugin = "void"
