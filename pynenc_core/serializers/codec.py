@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any, NoReturn
 
 import attrs
@@ -14,6 +15,8 @@ KIND_OF: dict[type, str] = {type(None): NULL, bool: BOOL, int: INT, float: FLOAT
 MAX_NESTING = 100
 """How deep un-annotated data may nest; typed data is as deep as its types, and the interpreter's stack."""
 _SAID = 300
+_PLAIN_MODULES = {"builtins", "datetime", "decimal", "uuid"}
+"""A subclass of a class from here has no codec of its own, unless it is an enumeration."""
 
 
 class Misfit(Exception):  # noqa: N818 - a control flow signal inside this package, never seen by users
@@ -78,7 +81,8 @@ def refuse_value(value: object, label: str) -> NoReturn:
     """Raise the Misfit of a value whose type is not the annotated one."""
     for base in type(value).__mro__[1:]:
         if base.__qualname__ == label:
-            remedy = f"annotate it as `{type(value).__qualname__}`, or pass a plain `{label}`"
+            carried = base.__module__ not in _PLAIN_MODULES or isinstance(value, (bool, Enum))
+            remedy = f"annotate it as `{type(value).__qualname__}`, or pass a plain `{label}`" if carried else f"pass a plain `{label}`"
             raise Misfit(
                 "it is {it}, a subclass of `{label}`, and would come back as a plain `{label}`",
                 remedy=remedy,

@@ -98,7 +98,7 @@ class Compiler:
             return self.codec(inner)
         if isinstance(annotation, type):
             return self._collection(annotation, annotation, (), describe(annotation)) or self._class(annotation)
-        return _refusing(describe(annotation))
+        return refusing_codec(describe(annotation))
 
     def _generic(self, annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Codec:  # noqa: PLR0911 - a case a line
         label = describe(annotation)
@@ -126,7 +126,7 @@ class Compiler:
         if origin is tuple:
             if arguments and arguments[-1] is not ...:
                 if any(typing.get_origin(each) is typing.Unpack or getattr(each, "__unpacked__", False) for each in arguments):
-                    return _refusing(label)
+                    return refusing_codec(label)
                 return fixed_tuple_codec(label, tuple(self.codec(each) for each in arguments))
             if annotation == tuple[()]:
                 return fixed_tuple_codec(label, ())
@@ -150,11 +150,11 @@ class Compiler:
     def _class(self, kind: Any, filled: Mapping[object, object] = types.MappingProxyType({}), label: str = "") -> Codec:  # noqa: PLR0911 - a case a line
         label = label or describe(kind)
         if not isinstance(kind, type):
-            return _refusing(label)
+            return refusing_codec(label)
         if issubclass(kind, Enum):
             return flag_codec(kind) if issubclass(kind, Flag) else enum_codec(kind)
         if getattr(kind, "_is_protocol", False):
-            return _refusing(label)
+            return refusing_codec(label)
         if callable(getattr(kind, "to_json", None)) and callable(getattr(kind, "from_json", None)):
             return own_format_codec(label, kind)
         pydantic: Any = sys.modules.get("pydantic")  # whoever made a model of it has imported it
@@ -166,7 +166,7 @@ class Compiler:
         shape = _shape(kind)
         if shape is not None:
             return record_codec(label, kind, shape, self._fields(kind, filled, shape))
-        return text_codec(kind) or _refusing(label)
+        return text_codec(kind) or refusing_codec(label)
 
     def _fields(self, kind: type, filled: Mapping[object, object], shape: Shape | None = None) -> dict[str, Codec]:
         hints = field_hints(kind)
@@ -208,15 +208,18 @@ def _shape(kind: type) -> Shape | None:
     return None
 
 
-def _refusing(label: str) -> Codec:
+def refusing_codec(label: str, why: str = "") -> Codec:
+    """Return the codec of an annotation that nothing carries: it refuses each value."""
+
     def to_plain(_value: Any) -> Any:
         raise Misfit(
             "`{label}` is nothing JSON could carry",
             remedy="make it a dataclass or attrs class, give it `to_json` and `from_json`, or pass what it is made of",
+            detail=why,
             label=label,
         )
 
     def from_plain(_data: Any) -> Any:
-        raise Misfit("`{label}` is nothing JSON could have carried", label=label)
+        raise Misfit("`{label}` is nothing JSON could have carried", detail=why, label=label)
 
     return Codec(label, frozenset(), (), to_plain, from_plain)

@@ -9,7 +9,7 @@ import msgspec
 from pynenc_core.errors.serialization import ArgumentEncodingError, PayloadDecodingError, ResultEncodingError
 from pynenc_core.ports.serializer import RETURN_VALUE, BaseSerializer, Where
 from pynenc_core.serializers.codec import Codec, Misfit, said_by
-from pynenc_core.serializers.compiler import Compiler
+from pynenc_core.serializers.compiler import Compiler, refusing_codec
 from pynenc_core.serializers.hints import Unresolved, describe
 
 _MAX_CODECS = 4096
@@ -70,7 +70,10 @@ class JsonSerializer(BaseSerializer):
             raise _decoding_error(failed, annotation, where) from (None if where.secret else error)
 
     def _compile(self, annotation: object) -> Codec:
-        codec = Compiler().codec(annotation)
+        try:
+            codec = Compiler().codec(annotation)
+        except Exception as error:  # noqa: BLE001 - a class may refuse to be looked into
+            codec = refusing_codec(describe(annotation), said_by(error))
         if len(self._codecs) >= _MAX_CODECS:
             self._codecs.clear()
         self._codecs[id(annotation)] = (annotation, codec)

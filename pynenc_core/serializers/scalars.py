@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import binascii
+import functools
 import sys
 from collections.abc import Callable, Hashable
 from datetime import date, datetime, time, timedelta
@@ -115,7 +116,7 @@ def _datetime_to_text(value: datetime) -> str:
     zone: Any = value.tzinfo
     zoneinfo = sys.modules.get("zoneinfo")  # who passes a ZoneInfo has imported it
     key = zone.key if zoneinfo is not None and type(zone) is zoneinfo.ZoneInfo else None
-    if key is None:
+    if key is None or key not in _zones():
         if zone is not None and value.utcoffset() is None:
             raise Misfit("its tzinfo gives no offset from UTC")
         return value.isoformat()
@@ -126,11 +127,24 @@ def _datetime_to_text(value: datetime) -> str:
 def _datetime_from_text(text: str) -> datetime:
     if "[" not in text:
         return datetime.fromisoformat(text)
-    from zoneinfo import ZoneInfo  # not needed by who has no such value
-
     wall, _, rest = text.partition("[")
     key, _, fold = rest.partition("]")
-    return datetime.fromisoformat(wall).replace(tzinfo=ZoneInfo(key), fold=1 if fold == "2" else 0)
+    return datetime.fromisoformat(wall).replace(tzinfo=_zone(key), fold=1 if fold == "2" else 0)
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    from zoneinfo import available_timezones  # slow to import and to ask, and not needed by who has no such value
+
+    return frozenset(available_timezones())
+
+
+def _zone(key: str) -> Any:
+    from zoneinfo import ZoneInfo  # as above
+
+    if key not in _zones():  # not left to ZoneInfo, which looks for a package named after the key
+        raise ValueError("no such time zone")  # caught below; it only says what the text is not
+    return ZoneInfo(key)
 
 
 def _time_to_text(value: time) -> str:
@@ -189,8 +203,13 @@ def text_codec(kind: type) -> Codec | None:
     if module == "pathlib" and issubclass(kind, sys.modules["pathlib"].PurePath):
         return _by_text(type(kind()), str, kind, kind.__qualname__)  # Path() makes a PosixPath or WindowsPath
     if kind.__qualname__ in _BY_TEXT.get(module, ()) and getattr(sys.modules.get(module), kind.__qualname__, None) is kind:
-        return _by_text(kind, str, kind)
+        return _by_text(kind, str, _zone if module == "zoneinfo" else _fraction(kind) if module == "fractions" else kind)
     return None
+
+
+def _fraction(kind: Any) -> Callable[[str], Any]:
+    # Its constructor takes exponents too, and would work on a short text for hours.
+    return lambda text: kind(*[int(part) for part in text.split("/", 1)])
 
 
 def enum_codec(kind: type[Enum]) -> Codec:

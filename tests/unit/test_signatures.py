@@ -6,7 +6,7 @@ import functools
 import inspect
 import pickle
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypedDict, Unpack
 
@@ -30,7 +30,9 @@ from pynenc_core.signatures import (
 )
 
 JSON = JsonSerializer()
-MISSING = object()
+MISSING: Any = object()
+FORGOTTEN: Any = None
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Options(TypedDict, total=False):
@@ -39,16 +41,39 @@ class Options(TypedDict, total=False):
 
 
 def nothing() -> None: ...
-def simple(x: int, y: int = 2) -> int: ...  # type: ignore[empty-body]
-def every(a: int, /, b: str, *c: float, d: Decimal = Decimal(1), **e: list[int]) -> tuple[int, ...]: ...  # type: ignore[empty-body]
+
+
+def simple(x: int, y: int = 2) -> int:
+    return x + y
+
+
+def every(a: int, /, b: str, *c: float, d: Decimal = Decimal(1), **e: list[int]) -> tuple[int, ...]:
+    return (a, len(b), len(c), int(d), len(e))
+
+
 def keywords(*, a: int, b: int = 5) -> None: ...
+
+
 def positional(a: int, b: int = 1, /) -> None: ...
+
+
 def same_name(a: int, /, **rest: int) -> None: ...
-def bare(x, *items, **more): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN201
-def sentinel(x: int = MISSING, y: int = None, when: datetime = datetime(2026, 1, 1)) -> None: ...  # type: ignore[assignment]
+
+
+def bare(x, *items, **more): ...  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN201 - without annotations on purpose
+
+
+def sentinel(x: int = MISSING, y: int = FORGOTTEN, when: datetime = NEW_YEAR) -> None: ...
+
+
 def unpacked(x: int, **options: Unpack[Options]) -> None: ...
-def unknown(x: NotThere, y: datetime) -> AlsoNot: ...  # type: ignore[name-defined] # noqa: F821
-async def later(x: int) -> Decimal: ...  # type: ignore[empty-body]
+
+
+def unknown(x: NotThere, y: datetime) -> NotThere: ...  # type: ignore[name-defined]  # noqa: F821 - as if imported for type checkers only
+
+
+async def later(x: int) -> Decimal:
+    return Decimal(x)
 
 
 FUNCTIONS = [nothing, simple, every, keywords, positional, same_name, bare, sentinel, unpacked, later]
@@ -129,7 +154,7 @@ def test_arguments_that_do_not_fit_are_named(
         of(function).bind(args, kwargs)
     assert str(caught.value) == message
     assert isinstance(caught.value, TypeError)
-    assert str(pickle.loads(pickle.dumps(caught.value))) == message
+    assert str(pickle.loads(pickle.dumps(caught.value))) == message  # noqa: S301 - made here
 
 
 def test_a_positional_only_name_may_also_be_a_keyword_of_its_own() -> None:
@@ -142,11 +167,11 @@ def test_a_positional_only_name_may_also_be_a_keyword_of_its_own() -> None:
 def test_annotations_that_do_not_exist_at_run_time_do_not_affect_the_others() -> None:
     signature = of(unknown)
     assert [parameter.annotation for parameter in signature.parameters] == [Unresolved("NotThere"), datetime]
-    assert signature.returns == Unresolved("AlsoNot")
-    encoded = encode_call(signature, JSON, signature.bind(([1], datetime(2026, 1, 1)), {}))
-    assert decode_call(signature, JSON, encoded) == {"x": [1], "y": datetime(2026, 1, 1)}
+    assert signature.returns == Unresolved("NotThere")
+    encoded = encode_call(signature, JSON, signature.bind(([1], NEW_YEAR), {}))
+    assert decode_call(signature, JSON, encoded) == {"x": [1], "y": NEW_YEAR}
     with pytest.raises(ArgumentEncodingError, match="import them outside TYPE_CHECKING"):
-        encode_call(signature, JSON, signature.bind(((1,), datetime(2026, 1, 1)), {}))
+        encode_call(signature, JSON, signature.bind(((1,), NEW_YEAR), {}))
 
 
 def test_a_name_of_the_enclosing_function_is_found_when_the_task_uses_it() -> None:
@@ -154,7 +179,7 @@ def test_a_name_of_the_enclosing_function_is_found_when_the_task_uses_it() -> No
         a: int
 
     def task(x: Local) -> Local:
-        return Local(x)
+        return Local(a=x["a"])
 
     assert of(task).returns is Local
 
@@ -201,7 +226,7 @@ def test_a_wrong_type_is_an_error_at_the_call(args: tuple[Any, ...], kwargs: dic
 def test_a_default_that_cannot_be_encoded_is_applied_again_by_the_worker() -> None:
     signature = of(sentinel)
     encoded = encode_call(signature, JSON, signature.bind((), {}))
-    assert encoded == (("when", b'"2026-01-01T00:00:00"'),)
+    assert encoded == (("when", b'"2026-01-01T00:00:00+00:00"'),)
     decoded = decode_call(signature, JSON, encoded)
     assert decoded["x"] is MISSING
     assert decoded["y"] is None
@@ -219,7 +244,7 @@ def test_un_annotated_parameters_take_plain_data() -> None:
 
 def test_unpacked_options_are_typed_one_by_one() -> None:
     signature = of(unpacked)
-    bound = signature.bind((1,), {"when": datetime(2026, 1, 1)})
+    bound = signature.bind((1,), {"when": NEW_YEAR})
     assert decode_call(signature, JSON, encode_call(signature, JSON, bound)) == bound
     with pytest.raises(ArgumentEncodingError) as caught:
         encode_call(signature, JSON, signature.bind((1,), {"retries": "3"}))

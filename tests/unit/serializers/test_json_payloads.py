@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import subprocess
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
+from fractions import Fraction
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -67,6 +69,8 @@ DAMAGED: list[tuple[bytes, object, str]] = [
     (b'"a b"', bytes, "the stored text is no `bytes`"),
     (b'"yesterday"', datetime, "the stored text is no `datetime`"),
     (b'"2026-01-01[../../etc/passwd]"', datetime, "the stored text is no `datetime`"),
+    (b'"1e999999999"', Fraction, "the stored text is no `Fraction`"),
+    (b'"1/0"', Fraction, "the stored text is no `Fraction`"),
     (b'"Mars/Olympus"', ZoneInfo, "the stored text is no `ZoneInfo`"),
     (b"[1,2]", timedelta, "`timedelta` cannot be made from the stored list"),
     (b"[999999999999,0,0]", timedelta, "the stored numbers are no `timedelta`"),
@@ -97,7 +101,7 @@ def test_what_does_not_fit_is_a_typed_error(data: bytes, annotation: object, pro
         SERIALIZER.decode(data, annotation, where=WHERE)
     assert problem in caught.value.problem
     assert (caught.value.task_id, caught.value.parameter) == ("shop:pay", "x")
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)  # noqa: S301 - made here
 
 
 def test_the_error_names_task_parameter_annotation_and_place() -> None:
@@ -117,12 +121,11 @@ def test_nothing_of_a_secret_value_is_said() -> None:
         assert caught.value.__cause__ is None
 
 
-@given(st.binary(max_size=40), st.sampled_from([Any, int, Positive, dict[int, Color], UUID | str | None, set[tuple[int, ...]], Own]))
+@given(st.binary(max_size=40), st.sampled_from([Any, int, Positive, dict[int, Color], UUID | str | None, set[tuple[int, ...]]]))
 def test_random_bytes_are_a_value_or_a_typed_error(data: bytes, annotation: object) -> None:
-    try:
-        SERIALIZER.decode(data, annotation, where=WHERE)
-    except PayloadDecodingError as error:
-        assert error.task_id == "shop:pay"
+    with contextlib.suppress(PayloadDecodingError):
+        value = SERIALIZER.decode(data, annotation, where=WHERE)
+        assert SERIALIZER.decode(SERIALIZER.encode(value, annotation, where=WHERE), annotation, where=WHERE) == value
 
 
 HOSTILE = """
