@@ -267,7 +267,7 @@ def _canonical(data: bytes) -> bytes:
         return data
     try:
         return _write_sorted(_read(data))
-    except (ValueError, RecursionError):  # not JSON, but another serializer's
+    except (ValueError, msgspec.MsgspecError, RecursionError):  # not JSON, but another serializer's
         return data
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from pynenc_core.model import InvocationRecord, RunnerContext, Signal
 from pynenc_core.status import OWNED, Owner
@@ -19,6 +20,8 @@ class Job:
         """As it was claimed; of the state, only the owner and the counters stay true."""
         self.context = context
         self.lock = threading.Lock()
+        self.chain: Any = None
+        """What its slot has on hand besides it."""
         self.has_slot = True
         self.paused = False
         self.interest: object | None = None

@@ -10,24 +10,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 
-import attrs
-
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.errors.runners import UnknownTaskError
-from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Query, RunnerContext, Signal, SignalKind
+from pynenc_core.model import Change, ClaimReply, InvocationRecord, RunnerContext, Signal, SignalKind
+from pynenc_core.orchestration.batching import Chain
+from pynenc_core.orchestration.claiming import Claiming
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution, interrupt
+from pynenc_core.orchestration.holdings import Holdings
 from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
-from pynenc_core.orchestration.transitions import change
 from pynenc_core.orchestration.waiting import Interest, Interests
-from pynenc_core.status import OWNED, Status
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
-_NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease
+_HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
 
 
 class ThreadExecutor:
@@ -36,24 +34,16 @@ class ThreadExecutor:
     def __init__(self, engine: Engine, context: RunnerContext, slots: int, may_claim: Callable[[], bool], runner: object) -> None:
         self._engine = engine
         self._context = context
-        self._may_claim = may_claim
         self._runner = runner
         self._execution = Execution(engine)
-        self._courier = Courier(engine, self._ask, self._note_reply)
         self._slots = Slots(slots)
-        self._pausing = Pausing(engine, self._slots, self._courier, self._start_claimed)
+        self._holdings = Holdings(engine, context)
+        self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim)
+        self._courier = Courier(engine, self._claiming.ask, self._note_reply)
+        self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on)
         self._outside = Interests(engine.state, engine.clock)
         self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots)
-        self._claimer = threading.Thread(target=self._claim_loop, name="pynenc-claimer", daemon=True)
-        self._jobs: dict[str, Job] = {}
-        self._held: set[str] = set()
-        """What this process owns: the jobs, and what was claimed and is not a job yet, or never becomes one."""
-        self._suspects: list[InvocationRecord] = []
-        self._dry = False
-        """The last claim brought less than it asked for, and nobody has announced work since."""
-        self._next_due: float | None = None
-
-    # What a runner sees.
+        self._chains: set[Chain] = set()
 
     @property
     def running(self) -> int:
@@ -67,7 +57,7 @@ class ThreadExecutor:
 
     def start(self) -> None:
         """Begin to claim and to run."""
-        self._claimer.start()
+        self._claiming.start(self._courier, self._hand, self._relieve)
 
     def stop_claiming(self) -> None:
         """Take nothing new from now on; what runs goes on."""
@@ -86,12 +76,8 @@ class ThreadExecutor:
                 left = deadline - self._engine.clock.monotonic()
                 if left <= 0:
                     break
-                self._slots.changed.wait(min(left, 0.1))  # short: who sets `hurry` does not know this condition
-            jobs = [job for job in self._jobs.values() if not job.abandoned]
-            for job in jobs:
-                job.abandoned = True
-        handed = [*(self._kill(job) for job in jobs), *(self._give_back(record) for record in self._suspects)]
-        self._suspects.clear()
+                self._slots.changed.wait(min(left, _HURRY_LOOK))
+        handed = self._holdings.abandon_all()
         self._say_last_words(handed)
         self._threads.close()
         return len(handed)
@@ -110,7 +96,7 @@ class ThreadExecutor:
     def deliver(self, signals: Sequence[Signal]) -> None:
         """Hand requests to the invocations they are for; those that are not here are passed over."""
         for signal in signals:
-            job = self._jobs.get(signal.invocation_id)
+            job = self._holdings.job(signal.invocation_id)
             if job is None:
                 continue
             with job.lock:
@@ -119,113 +105,21 @@ class ThreadExecutor:
                 # On a thread of its own: heartbeats bring signals, and nothing may delay those.
                 threading.Thread(target=self._answer, args=(job, signal), name="pynenc-signal", daemon=True).start()
 
-    # Claiming.
-
-    def _ask(self, want: int) -> Ask:
-        limits = self._engine.runner_settings
-        return Ask(
-            runner_id=self._context.runner_id,
-            limit=want,
-            start=want,
-            queues=limits.queues,
-            known_tasks=self._engine.tasks.ids,
-            awaited_only=self._slots.paused >= max(1, limits.max_paused_per_worker // 4),
-        )
-
     def _note_reply(self, reply: ClaimReply, want: int) -> None:
-        if want:
-            self._dry = len(reply.claimed) < want
-            self._next_due = reply.next_due
-        self._held.update(record.invocation_id for record in reply.claimed)
-        if reply.signals:
-            self.deliver(reply.signals)
-
-    def _claim_loop(self) -> None:
-        while True:
-            with self._slots.changed:
-                while not self._slots.closed and not self._has_reason_to_claim():
-                    self._slots.changed.wait(_NOT_ALLOWED_LOOK if not self._may_claim() else None)
-                if self._slots.closed:
-                    return
-                suspect = self._suspects.pop(0) if self._suspects and self._slots.reserve_alone() else None
-                want = 0 if suspect or self._dry else self._slots.reserve_for_claim()
-            try:
-                if suspect is not None:
-                    self._run_alone(suspect)
-                elif want:
-                    self._claim(want)
-                else:
-                    self._await_work()
-            except BackendUnavailableError:
-                return  # the courier gave up: this process ends
-            except Exception:
-                self._engine.logger.exception("runner %s could not claim; it goes on", self._context.runner_id)
-
-    def _has_reason_to_claim(self) -> bool:
-        if self._suspects and self._slots.free == self._slots.count:
-            return True
-        return self._slots.free > 0 and self._slots.open_to_new() and self._may_claim()
-
-    def _claim(self, want: int) -> None:
-        claimed: Sequence[InvocationRecord] = ()
-        try:
-            if self._courier.in_doubt:
-                self._reconcile()
-            claimed = self._courier.exchange(want=want).claimed
-        finally:
-            started = self._take_in(claimed)
-            if len(started) < want:
-                self._slots.release(want - len(started))
-        for job in started:
-            self._threads.hand(job)
-
-    def _await_work(self) -> None:
-        timeout = self._engine.runner_settings.idle_claim_timeout_sec
-        if self._next_due is not None:
-            timeout = min(timeout, max(0.0, self._next_due - self._engine.state.now()))
-        try:
-            self._engine.dispatcher.await_work(self._engine.runner_settings.queues, timeout)
-        except BackendUnavailableError as error:
-            self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
-            with self._slots.changed:
-                self._slots.changed.wait(_NOT_ALLOWED_LOOK)
-        self._dry = False
-
-    def _start_claimed(self, claimed: Sequence[InvocationRecord]) -> None:
-        started = self._take_in(claimed)
-        if not started:
-            self._slots.release()
-        for job in started:
-            self._threads.hand(job)
-
-    def _take_in(self, claimed: Sequence[InvocationRecord]) -> list[Job]:
-        started = []
-        for record in claimed:
-            if record.state.status is Status.RUNNING:
-                job = self._jobs[record.invocation_id] = Job(record, self._context)
-                started.append(job)
-            elif record.state.suspect:
-                with self._slots.changed:
-                    self._suspects.append(record)
-                    self._slots.suspects_waiting = True
-                    self._slots.changed.notify_all()
-            else:
-                self._park(record)
-        return started
-
-    def _park(self, record: InvocationRecord) -> None:
-        error = UnknownTaskError(record.invocation.task_id, self._engine.app_id)
-        self._engine.logger.warning("invocation %s is parked: %s", record.invocation_id, error)
-        owner = record.state.owner
-        parked = change(record, (Status.PARKED,), by=self._context.runner_id, owner=owner, reason=str(error))
-        self._drop(record.invocation_id)
-        threading.Thread(target=self._courier.exchange, args=([parked],), name="pynenc-park", daemon=True).start()
-
-    def _drop(self, invocation_id: str) -> None:
-        self._jobs.pop(invocation_id, None)
-        self._held.discard(invocation_id)
+        self._claiming.note_reply(reply, want, self.deliver)
 
     # Running.
+
+    def _hand(self, jobs: Sequence[Job]) -> None:
+        """Run jobs that were claimed together, on as many slots as were reserved for them."""
+        ahead = max(1, self._engine.runner_settings.settle_batch)
+        for start in range(0, len(jobs), ahead):
+            self._threads.hand(self._chain(jobs[start : start + ahead]))
+
+    def _chain(self, jobs: Sequence[Job]) -> Job:
+        chain = Chain(self._engine.clock)
+        self._chains.add(chain)
+        return chain.load(jobs)
 
     def _run_chain(self, first: Job) -> None:
         job: Job | None = first
@@ -234,6 +128,7 @@ class ThreadExecutor:
 
     def _run_one(self, job: Job) -> Job | None:
         outcome: Change | None = None
+        began = self._engine.clock.monotonic()
         try:
             outcome = self._execution.run(job, self._runner)
             if job.paused:  # a thread or coroutine of its own still waits, but the task itself has ended
@@ -241,80 +136,71 @@ class ThreadExecutor:
         except Exception:
             self._engine.logger.exception("invocation %s is left to recovery after an error of the executor", job.invocation_id)
             self._courier.in_doubt = True
-        return self._settle(job, outcome)
-
-    def _settle(self, job: Job, outcome: Change | None) -> Job | None:
+        self._claiming.shortness.note(self._engine.clock.monotonic() - began)
         if isinstance(job.interest, Interest):
             job.interest.close()
         self._slots.no_longer_alone(job)
-        with self._slots.changed:
-            want = 1 if job.has_slot and self._slots.open_to_new() and self._may_claim() else 0
+        chain: Chain = job.chain
+        if outcome is not None and not job.abandoned and (following := chain.keep(outcome)):
+            self._holdings.drop(job.invocation_id)
+            return following
+        return self._settle(job, chain, outcome)
+
+    def _settle(self, job: Job, chain: Chain, outcome: Change | None) -> Job | None:
+        kept, ahead = chain.unload()
+        settling = [*kept, *([outcome] if outcome is not None and not job.abandoned else [])]
+        want = self._claiming.want_for_one() if job.has_slot and not ahead else 0
         claimed: Sequence[InvocationRecord] = ()
         try:
-            delivery = self._courier.exchange([outcome] if outcome is not None and not job.abandoned else (), want=want)
+            delivery = self._courier.exchange(settling, want=want)
             claimed = delivery.claimed
-            if any(delivery.refused):
-                self._engine.logger.info("the outcome of invocation %s came too late: somebody else owns it now", job.invocation_id)
+            late = [refusal.invocation_id for refusal in delivery.refused if refusal is not None]
+            if late:
+                self._engine.logger.info("outcomes came too late, somebody else owns these by now: %s", ", ".join(late))
         except BackendUnavailableError as error:
             self._engine.logger.warning("the outcome of invocation %s is lost to recovery: %s", job.invocation_id, error)
-        self._drop(job.invocation_id)
-        started = self._take_in(claimed)
-        if started:
-            return started[0]
+        self._holdings.drop(job.invocation_id)
+        following = [*ahead, *self._claiming.take_in(claimed)]
+        if following:
+            return chain.load(following)
+        self._chains.discard(chain)
         if job.has_slot:
             self._slots.release()
         return None
 
-    def _run_alone(self, record: InvocationRecord) -> None:
-        job: Job | None = None
-        try:
-            if not self._courier.exchange(start=[record.invocation_id]).not_started:
-                running = attrs.evolve(record, state=attrs.evolve(record.state, status=Status.RUNNING))
-                job = self._jobs[record.invocation_id] = Job(running, self._context)
-                self._slots.stands_alone(job)
-        finally:
-            with self._slots.changed:
-                self._slots.suspects_waiting = bool(self._suspects)
-            if job is None:
-                self._drop(record.invocation_id)
-                self._slots.release()
-        if job is not None:
-            self._threads.hand(job)
+    def _pass_slot_on(self, job: Job, claimed: Sequence[InvocationRecord], ahead: Sequence[Job]) -> None:
+        """Let others run on the slot of a job that waits: what stood behind it, or what was claimed as it paused."""
+        following = [*ahead, *self._claiming.take_in(claimed)]
+        if following:
+            self._threads.hand(self._chain(following))
+        else:
+            self._slots.release()
+        self._chains.discard(job.chain)
 
-    # Handing back.
+    def _relieve(self) -> bool:
+        """Take off the slots what has waited there too long behind a slow invocation; return whether there was any."""
+        overdue = [chain for chain in list(self._chains) if chain.overdue]
+        changes: list[Change] = []
+        for chain in overdue:
+            kept, ahead = chain.unload()
+            changes += [*kept, *(self._holdings.not_begun(job) for job in ahead)]
+            for job in ahead:
+                self._holdings.drop(job.invocation_id)
+        if changes:
+            self._courier.exchange(changes)
+        return bool(changes)
+
+    # Requests, and the end.
 
     def _answer(self, job: Job, signal: Signal) -> None:
         if signal.kind is SignalKind.CANCEL:
-            status = Status.PAUSED if job.paused else Status.RUNNING
-            record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=status))
-            cancelled = change(record, (Status.CANCELLED,), by=signal.by or self._context.runner_id, owner=job.owner, reason=signal.reason)
-            if any(self._courier.exchange([cancelled]).refused):
+            if any(self._courier.exchange([self._holdings.cancelled(job, signal.by, signal.reason)]).refused):
                 return  # its own outcome came first
             job.abandoned = True
         if isinstance(job.interest, Interest):
             job.interest.interrupt()
         self._slots.tell()
         interrupt(job)
-
-    def _kill(self, job: Job) -> Change:
-        status = Status.PAUSED if job.paused else Status.RUNNING
-        record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=status))
-        through = (Status.KILLED, Status.REROUTED)
-        return change(record, through, by=self._context.runner_id, owner=job.owner, interruptions=1, reason="its runner stopped")
-
-    def _give_back(self, record: InvocationRecord) -> Change:
-        through = (Status.REROUTED,) if record.state.status is Status.PENDING else (Status.KILLED, Status.REROUTED)
-        return change(record, through, by=self._context.runner_id, owner=record.state.owner, reason="never started here")
-
-    def _reconcile(self) -> None:
-        """Hand back what the store says is ours and nobody here knows of: claimed by a call whose reply was lost."""
-        self._courier.in_doubt = False
-        with self._courier.nothing_in_flight():
-            mine = self._engine.state.find(Query(runner_id=self._context.runner_id, statuses=OWNED), limit=1000)
-            lost = [self._give_back(record) for record in mine if record.invocation_id not in self._held]
-        if lost:
-            self._courier.exchange(lost)
-            self._engine.logger.warning("%d invocations were claimed by a call whose reply was lost; handed back", len(lost))
 
     def _say_last_words(self, handed: Sequence[Change]) -> None:
         patience = threading.Timer(_LAST_WORDS, self._courier.give_up)
@@ -325,7 +211,7 @@ class ThreadExecutor:
                 self._courier.exchange(handed)
                 self._engine.logger.info("%d invocations were handed back by %s", len(handed), self._context.runner_id)
             if self._courier.in_doubt:
-                self._reconcile()
+                self._holdings.reconcile(self._courier)
         except BackendUnavailableError as error:
             self._engine.logger.warning("%d invocations of %s are left to recovery: %s", len(handed), self._context.runner_id, error)
         finally:

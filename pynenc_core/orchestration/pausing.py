@@ -25,12 +25,20 @@ _CIRCLE_LOOK = 0.25  # seconds a wait lasts before somebody looks whether it can
 class Pausing:
     """The waits of the jobs of one executor."""
 
-    def __init__(self, engine: Engine, slots: Slots, courier: Courier, hand_on: Callable[[Sequence[InvocationRecord]], None]) -> None:
-        """`hand_on` takes what was claimed with a slot that a pause has freed, and gives the slot back if there is nothing."""
+    def __init__(
+        self,
+        engine: Engine,
+        slots: Slots,
+        courier: Courier,
+        want: Callable[[], int],
+        pass_on: Callable[[Job, Sequence[InvocationRecord], Sequence[Job]], None],
+    ) -> None:
+        """`want` says how many to claim for a slot that a pause frees; `pass_on` lets them run on it, or gives it back."""
         self._engine = engine
         self._slots = slots
         self._courier = courier
-        self._hand_on = hand_on
+        self._want = want
+        self._pass_on = pass_on
         self._most = engine.runner_settings.max_paused_per_worker
 
     def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
@@ -86,20 +94,24 @@ class Pausing:
             if self._slots.paused >= self._most:
                 raise WaitDepthError(job.invocation_id, self._most)
             self._slots.paused += 1
-            want = 1 if self._slots.open_to_new() else 0
+        kept, ahead = job.chain.unload()
         boost = job.record.rank - _RANK_STEP
         paused = change(job.record, (Status.PAUSED,), by=job.context.runner_id, owner=job.owner, awaits=wanted, boost=boost)
         try:
-            delivery = self._courier.exchange([paused], want=want)
-            self.must_be_written(job, paused, delivery.refused[0])
+            delivery = self._courier.exchange([*kept, paused], want=0 if ahead else self._want())
         except BaseException:
             with self._slots.changed:
                 self._slots.paused -= 1
             raise
+        refusal = delivery.refused[-1]
         with job.lock:
-            job.paused, job.has_slot = True, False
+            job.paused, job.has_slot = refusal is None, False
         self._slots.no_longer_alone(job)
-        self._hand_on(delivery.claimed)
+        self._pass_on(job, delivery.claimed, ahead)
+        if refusal is not None:
+            with self._slots.changed:
+                self._slots.paused -= 1
+            self._must_be_written(job, paused, refusal)
 
     def resume(self, job: Job) -> None:
         """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over."""
@@ -114,12 +126,11 @@ class Pausing:
         paused_record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=Status.PAUSED))
         resumed = change(paused_record, (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
         delivery = self._courier.exchange([resumed])
-        self.must_be_written(job, resumed, delivery.refused[0])
+        self._must_be_written(job, resumed, delivery.refused[0])
         if signal is not None and signal.kind is SignalKind.DEADLOCK:
             raise ConcurrencyDeadlockError(job.invocation_id, signal.circle)
 
-    def must_be_written(self, job: Job, asked: Change, refusal: Refusal | None) -> None:
-        """Raise what a refusal stands for: the job is somebody else's by now."""
+    def _must_be_written(self, job: Job, asked: Change, refusal: Refusal | None) -> None:
         if refusal is not None:
             job.abandoned = True
             raise_refusal(self._engine.app_id, asked, refusal)

@@ -20,7 +20,7 @@ import msgspec
 from pynenc_core.serializers.codec import ANY_KIND, DICT, Codec, Misfit
 from pynenc_core.serializers.containers import dict_codec, fixed_tuple_codec, list_codec, set_codec, tuple_codec
 from pynenc_core.serializers.hints import Unresolved, describe, field_hints, substitute
-from pynenc_core.serializers.plain import plain_codec
+from pynenc_core.serializers.plain import plain_codec, unresolved_codec
 from pynenc_core.serializers.records import (
     Shape,
     attrs_shape,
@@ -83,8 +83,10 @@ class Compiler:
         return codec
 
     def _make(self, annotation: Any) -> Codec:  # noqa: PLR0911 - a case a line
-        if annotation is Any or annotation is object or isinstance(annotation, (Unresolved, str, typing.ForwardRef)):
+        if annotation is Any or annotation is object:
             return plain_codec()
+        if isinstance(annotation, (Unresolved, str, typing.ForwardRef)):
+            return unresolved_codec(getattr(annotation, "__forward_arg__", describe(annotation)))
         if annotation is None or (isinstance(annotation, type) and annotation in SCALARS):
             return SCALARS[annotation]
         origin = typing.get_origin(annotation)

@@ -143,7 +143,7 @@ def _key_functions(key: Codec) -> tuple[Callable[[Any], str], Callable[[str], An
     def from_text(text: str) -> Any:
         try:
             data = _read(text)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise Misfit("the stored key is not valid JSON") from error
         return decode(data)
 

@@ -72,7 +72,7 @@ def function_hints(function: Callable[..., Any]) -> dict[str, object]:
     if not found:
         return {}
     code, cells = getattr(inner, "__code__", None), getattr(inner, "__closure__", None) or ()
-    local: dict[str, Any] = {}
+    local: dict[str, Any] = _type_parameters(inner)
     for name, cell in zip(getattr(code, "co_freevars", ()), cells, strict=False):
         try:
             local[name] = cell.cell_contents
@@ -90,8 +90,13 @@ def field_hints(kind: type) -> dict[str, object]:
         own = vars(base).get("__annotations__") or {}
         scope = vars(sys.modules[base.__module__]) if base.__module__ in sys.modules else {}
         for name, annotation in own.items():
-            hints[name] = substitute(_one(annotation, scope, {base.__name__: base, **vars(base)}), filled)
+            hints[name] = substitute(_one(annotation, scope, {**_type_parameters(base), base.__name__: base, **vars(base)}), filled)
     return hints
+
+
+def _type_parameters(owner: object) -> dict[str, Any]:
+    """Return the names that `def f[T]` and `class C[T]` bring along (Python 3.12)."""
+    return {parameter.__name__: parameter for parameter in getattr(owner, "__type_params__", ())}
 
 
 def _type_variables(kind: type) -> dict[object, object]:

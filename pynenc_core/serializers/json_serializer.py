@@ -10,7 +10,7 @@ from pynenc_core.errors.serialization import ArgumentEncodingError, PayloadDecod
 from pynenc_core.ports.serializer import RETURN_VALUE, BaseSerializer, Where
 from pynenc_core.serializers.codec import Codec, Misfit, said_by
 from pynenc_core.serializers.compiler import Compiler, refusing_codec
-from pynenc_core.serializers.hints import Unresolved, describe
+from pynenc_core.serializers.hints import describe
 
 _MAX_CODECS = 4096
 """Annotations come from code, so there are few; whoever makes new ones for each call pays for compiling them."""
@@ -89,11 +89,10 @@ def _said(error: Misfit, where: Where) -> tuple[str, str]:
 
 def _encoding_error(error: Misfit, annotation: object, where: Where) -> ArgumentEncodingError | ResultEncodingError:
     problem, path = _said(error, where)
-    remedy = error.remedy
-    if isinstance(annotation, Unresolved):
-        remedy = f"names in `{annotation.text}` do not exist at run time, so it counts as un-annotated: import them outside TYPE_CHECKING"
     which: Any = ResultEncodingError if where.parameter == RETURN_VALUE else ArgumentEncodingError
-    made: ArgumentEncodingError | ResultEncodingError = which(where.task_id, where.parameter, describe(annotation), problem, path, remedy)
+    made: ArgumentEncodingError | ResultEncodingError = which(
+        where.task_id, where.parameter, describe(annotation), problem, path, error.remedy
+    )
     return made
 
 

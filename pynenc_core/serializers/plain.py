@@ -83,6 +83,19 @@ def plain_codec(label: str = "Any") -> Codec:
     return Codec(label, ANY_KIND, (), _to_plain, _from_plain)
 
 
+def unresolved_codec(text: str) -> Codec:
+    """Return the codec of an annotation whose names do not exist at run time: as without one, but the way out is another."""
+
+    def to_plain(value: Any) -> Any:
+        try:
+            return _to_plain(value)
+        except Misfit as error:
+            error.remedy = f"names in `{text}` do not exist at run time, so it counts as un-annotated: import them outside TYPE_CHECKING"
+            raise
+
+    return Codec(text, ANY_KIND, (), to_plain, _from_plain)
+
+
 def carrier(value: object) -> str:
     """Return a remedy that names an annotation which would carry `value`."""
     annotation = _annotation_for(value, _SHOWN_DEPTH)

@@ -1,0 +1,157 @@
+"""Claims for the free slots of a process, from a thread of its own that blocks in the dispatcher while there is nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.model import Ask, ClaimReply, InvocationRecord, RunnerContext, Signal
+from pynenc_core.orchestration.batching import PATIENCE, Shortness
+from pynenc_core.orchestration.courier import Courier
+from pynenc_core.orchestration.current import Job
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.holdings import Holdings
+from pynenc_core.orchestration.slots import Slots
+from pynenc_core.orchestration.transitions import change
+from pynenc_core.status import Status
+
+_NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease
+
+
+class Claiming:
+    """Finds work for slots that are free; a slot that is about to be free asks for itself, in the call that settles."""
+
+    def __init__(self, engine: Engine, context: RunnerContext, slots: Slots, holdings: Holdings, may_claim: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._context = context
+        self._slots = slots
+        self._holdings = holdings
+        self._may_claim = may_claim
+        self._settings = engine.runner_settings
+        self.shortness = Shortness()
+        self._dry = False
+        """The last claim brought less than it asked for, and nobody has announced work since."""
+        self._next_due: float | None = None
+        self._courier: Courier
+        self._hand: Callable[[Sequence[Job]], None]
+        self._relieve: Callable[[], bool]
+
+    def start(self, courier: Courier, hand: Callable[[Sequence[Job]], None], relieve: Callable[[], bool]) -> None:
+        """Begin: `hand` runs jobs, each on a slot that is reserved for it; `relieve` takes off slots what waits too long there."""
+        self._courier, self._hand, self._relieve = courier, hand, relieve
+        threading.Thread(target=self._claim_on, name="pynenc-claimer", daemon=True).start()
+
+    def ask(self, want: int) -> Ask:
+        """Return how this process claims so many now."""
+        return Ask(
+            runner_id=self._context.runner_id,
+            limit=want,
+            start=want,
+            queues=self._settings.queues,
+            known_tasks=self._engine.tasks.ids,
+            awaited_only=self._slots.paused >= max(1, self._settings.max_paused_per_worker // 4),
+        )
+
+    def want_for_one(self) -> int:
+        """Return how many to claim for one slot that is about to be free: 0 when it may not go to new work."""
+        with self._slots.changed:
+            open_to_new = self._slots.open_to_new() and self._may_claim()
+        return self._ahead() if open_to_new else 0
+
+    def note_reply(self, reply: ClaimReply, want: int, deliver: Callable[[Sequence[Signal]], None]) -> None:
+        """Learn from a reply, before anyone goes on."""
+        if want:
+            self._dry = len(reply.claimed) < want
+            self._next_due = reply.next_due
+        self._holdings.note(reply.claimed)
+        if reply.signals:
+            deliver(reply.signals)
+
+    def take_in(self, records: Sequence[InvocationRecord]) -> list[Job]:
+        """Return the jobs to run now of what was claimed."""
+        jobs = self._holdings.take_in(records, self._courier)
+        if self._holdings.suspects:
+            with self._slots.changed:
+                self._slots.suspects_waiting = True
+                self._slots.changed.notify_all()
+        return jobs
+
+    def _ahead(self) -> int:
+        return self._settings.settle_batch if self.shortness else 1
+
+    def _claim_on(self) -> None:
+        while True:
+            with self._slots.changed:
+                while not self._slots.closed and not self._has_reason():
+                    self._slots.changed.wait(self._longest_wait())
+                    if self._settings.settle_batch > 1:
+                        break
+                if self._slots.closed:
+                    return
+                alone = bool(self._holdings.suspects) and self._slots.reserve_alone()
+                free = 0 if alone or self._dry or not self._may_claim() else self._slots.reserve_for_claim()
+                idle = not alone and not free and self._has_reason()
+            try:
+                if alone:
+                    self._run_alone(self._holdings.suspects.pop(0))
+                elif free:
+                    self._claim(free)
+                elif not self._relieve() and idle:
+                    self._await_work()
+            except BackendUnavailableError:
+                return  # the courier gave up: this process ends
+            except Exception:
+                self._engine.logger.exception("runner %s could not claim; it goes on", self._context.runner_id)
+                self._courier.in_doubt = True
+
+    def _longest_wait(self) -> float | None:
+        if not self._may_claim():
+            return _NOT_ALLOWED_LOOK
+        return PATIENCE if self._settings.settle_batch > 1 and self._slots.taken else None
+
+    def _has_reason(self) -> bool:
+        if self._holdings.suspects and self._slots.free == self._slots.count:
+            return True
+        return self._slots.free > 0 and self._slots.open_to_new() and self._may_claim()
+
+    def _claim(self, free: int) -> None:
+        jobs: Sequence[Job] = ()
+        try:
+            if self._courier.in_doubt:
+                self._holdings.reconcile(self._courier)
+            jobs = self.take_in(self._courier.exchange(want=free * self._ahead()).claimed)
+        finally:
+            if len(jobs) < free:
+                self._slots.release(free - len(jobs))
+        self._hand(jobs)
+
+    def _await_work(self) -> None:
+        timeout = self._settings.idle_claim_timeout_sec
+        if self._next_due is not None:
+            timeout = min(timeout, max(0.0, self._next_due - self._engine.state.now()))
+        try:
+            self._engine.dispatcher.await_work(self._settings.queues, timeout)
+        except BackendUnavailableError as error:
+            self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
+            with self._slots.changed:
+                self._slots.changed.wait(_NOT_ALLOWED_LOOK)
+        self._dry = False
+
+    def _run_alone(self, record: InvocationRecord) -> None:
+        job: Job | None = None
+        try:
+            start = change(record, (Status.RUNNING,), by=self._context.runner_id, owner=record.state.owner)
+            if self._courier.exchange([start]).refused == (None,):
+                job = self._holdings.begin(attrs.evolve(record, state=attrs.evolve(record.state, status=Status.RUNNING)))
+                self._slots.stands_alone(job)
+        finally:
+            with self._slots.changed:
+                self._slots.suspects_waiting = bool(self._holdings.suspects)
+            if job is None:
+                self._holdings.drop(record.invocation_id)
+                self._slots.release()
+        if job is not None:
+            self._hand([job])

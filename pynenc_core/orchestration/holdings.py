@@ -1,0 +1,114 @@
+"""What one process owns: the jobs it runs, and what it claimed and will not run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+import attrs
+
+from pynenc_core.errors.runners import UnknownTaskError
+from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext
+from pynenc_core.orchestration.courier import Courier
+from pynenc_core.orchestration.current import Job
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.transitions import change
+from pynenc_core.status import OWNED, Status
+
+
+class Holdings:
+    """The book of one executor, kept in step with the store."""
+
+    def __init__(self, engine: Engine, context: RunnerContext) -> None:
+        self._engine = engine
+        self._context = context
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Job] = {}
+        self._known: set[str] = set()
+        """The jobs, and what was claimed and is not a job yet."""
+        self.suspects: list[InvocationRecord] = []
+        """Claimed, to be started when nothing else runs here."""
+
+    def note(self, records: Iterable[InvocationRecord]) -> None:
+        """Note what a claim brought, before anybody else can look."""
+        with self._lock:
+            self._known.update(record.invocation_id for record in records)
+
+    def take_in(self, records: Sequence[InvocationRecord], courier: Courier) -> list[Job]:
+        """Return the jobs to run now; keep suspects for later, park what this process has no task for."""
+        jobs = []
+        for record in records:
+            if record.state.status is Status.RUNNING:
+                jobs.append(self.begin(record))
+            elif record.state.suspect:
+                self.suspects.append(record)
+            else:
+                self._park(record, courier)
+        return jobs
+
+    def begin(self, record: InvocationRecord) -> Job:
+        """Return the job of an invocation that is RUNNING."""
+        job = Job(record, self._context)
+        with self._lock:
+            self._jobs[record.invocation_id] = job
+            self._known.add(record.invocation_id)
+        return job
+
+    def drop(self, invocation_id: str) -> None:
+        """Forget what is settled, or somebody else's."""
+        with self._lock:
+            self._jobs.pop(invocation_id, None)
+            self._known.discard(invocation_id)
+
+    def job(self, invocation_id: str) -> Job | None:
+        """Return the job of an invocation, if it runs or waits here."""
+        return self._jobs.get(invocation_id)
+
+    def abandon_all(self) -> list[Change]:
+        """Take everything away from its execution; return the changes that hand it back."""
+        with self._lock:
+            jobs = [job for job in self._jobs.values() if not job.abandoned]
+            for job in jobs:
+                job.abandoned = True
+            suspects, self.suspects = self.suspects, []
+        return [*(self.killed(job) for job in jobs), *(self._given_back(record) for record in suspects)]
+
+    def killed(self, job: Job) -> Change:
+        """Return the change that hands back a job that was begun; it counts as an interruption."""
+        return self._change(job, (Status.KILLED, Status.REROUTED), interruptions=1, reason="its runner stopped")
+
+    def not_begun(self, job: Job) -> Change:
+        """Return the change that hands back a job that was claimed ahead and not begun."""
+        return self._change(job, (Status.KILLED, Status.REROUTED), reason="never begun here")
+
+    def cancelled(self, job: Job, by: str, reason: str) -> Change:
+        """Return the change that answers a request to cancel."""
+        return self._change(job, (Status.CANCELLED,), by=by, reason=reason)
+
+    def reconcile(self, courier: Courier) -> None:
+        """Hand back what the store says is ours and nobody here knows of: claimed by a call whose reply was lost."""
+        courier.in_doubt = False
+        with courier.nothing_in_flight():
+            mine = self._engine.state.find(Query(runner_id=self._context.runner_id, statuses=OWNED), limit=1000)
+            lost = [self._given_back(record) for record in mine if record.invocation_id not in self._known]
+        if lost:
+            courier.exchange(lost)
+            self._engine.logger.warning("%d invocations were claimed by a call whose reply was lost; handed back", len(lost))
+
+    def _park(self, record: InvocationRecord, courier: Courier) -> None:
+        error = UnknownTaskError(record.invocation.task_id, self._engine.app_id)
+        self._engine.logger.warning("invocation %s is parked: %s", record.invocation_id, error)
+        owner = record.state.owner
+        parked = change(record, (Status.PARKED,), by=self._context.runner_id, owner=owner, reason=str(error))
+        self.drop(record.invocation_id)
+        # On a thread of its own: whoever took this in has the results of others to hand over first.
+        threading.Thread(target=courier.exchange, args=([parked],), name="pynenc-park", daemon=True).start()
+
+    def _given_back(self, record: InvocationRecord) -> Change:
+        through = (Status.REROUTED,) if record.state.status is Status.PENDING else (Status.KILLED, Status.REROUTED)
+        return change(record, through, by=self._context.runner_id, owner=record.state.owner, reason="never begun here")
+
+    def _change(self, job: Job, through: Sequence[Status], *, by: str = "", interruptions: int = 0, reason: str = "") -> Change:
+        status = Status.PAUSED if job.paused else Status.RUNNING
+        record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=status))
+        return change(record, through, by=by or self._context.runner_id, owner=job.owner, interruptions=interruptions, reason=reason)
