@@ -292,7 +292,8 @@ def test_the_public_distribution_is_told_of_and_its_plugins_are_not_loaded(site:
     assert isinstance(notice, SharedEntryPointsError)
     assert str(notice) == (
         "pynenc 0.4.0 is installed in this environment beside pynenc-core; both own the command `pynenc` and the entry-point group "
-        "'pynenc', so the last one installed has the command (not loaded from there: theirs); pip uninstall pynenc, or use an environment of its own"
+        "'pynenc', so the last one installed has the command (not loaded from there: theirs); "
+        "pip uninstall pynenc, or use an environment of its own"
     )
     assert str(notice) in caplog.text
     assert manager.broken == {}
