@@ -1,14 +1,14 @@
 """Distributed tasks whose core knows no backend and no runner.
 
-    from pynenc_core import Pynenc
+from pynenc_core import Pynenc
 
-    app = Pynenc()
+app = Pynenc()
 
-    @app.task
-    def add(x: int, y: int) -> int:
-        return x + y
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
 
-    add(1, 2).result
+add(1, 2).result
 """
 
 from __future__ import annotations

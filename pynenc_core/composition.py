@@ -16,6 +16,7 @@ from pynenc_core.orchestration.codec import CallCodec
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.registry import TaskRegistry
+from pynenc_core.orchestration.split import SplitDispatcher
 from pynenc_core.plugins import BackendSpec, BrokerSpec, PluginManager, RunnerSpec, StateBackendSpec
 from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.clock import SYSTEM_CLOCK, Clock
@@ -46,9 +47,7 @@ class AppParts:
         self._clock = clock
         given = {**({"url": url} if url else {}), **(overrides or {})}
         self._given = given
-        self.conf: Settings = load_settings(
-            given, plugin_sections=self.plugins.catalog.settings_targets, config_filepath=config_filepath
-        )
+        self.conf: Settings = load_settings(given, plugin_sections=self.plugins.catalog.settings_targets, config_filepath=config_filepath)
         """The settings; they may be assigned to until the app has started."""
         self.tasks = TaskRegistry()
         self._starting = threading.RLock()
@@ -162,8 +161,8 @@ class AppParts:
         return AppOrchestrator(self._engine(broker, state))
 
     def _engine(self, broker: BaseBroker, state: BaseStateBackend) -> Engine:
-        dispatcher = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)  # type: ignore[type-abstract]
-        assert dispatcher is not None, "the core's own plugin joins any two"
+        joined = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)  # type: ignore[type-abstract]
+        dispatcher = joined or SplitDispatcher(broker, state)
         serializer_spec = self.plugins.catalog.serializer(self.conf.app.serializer_cls)
         serializer = self.plugins.catalog.load_class(serializer_spec, BaseSerializer)()  # type: ignore[type-abstract]
         chosen = self.conf.client_data

@@ -82,7 +82,7 @@ class InvocationGroup(Generic[R]):
             for invocation_id in sorted(arrived):
                 yield from waiting.pop(invocation_id)
 
-    async def async_results(self, timeout: float | None = None) -> AsyncIterator[R]:
+    async def async_results(self, timeout: float | None = None) -> AsyncIterator[R]:  # noqa: ASYNC109 - as its blocking twin takes it
         """Do as `iter_results`, without blocking the event loop."""
         import asyncio  # imported late: most processes never wait in a coroutine
 
@@ -125,5 +125,3 @@ def _raise_all(failures: Sequence[Exception], members: int) -> None:
     if failures:
         text = f"{len(failures)} of {members} invocations have no result"
         raise ExceptionGroup(text, failures)
-
-

@@ -99,7 +99,7 @@ class Invocation(Generic[R]):
             self._wait(timeout)
         return self._outcome(self.record)
 
-    async def async_result(self, timeout: float | None = None) -> R:
+    async def async_result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - as its blocking twin takes it
         """Do as `get_result`, without blocking the event loop."""
         import asyncio  # imported late: most processes never wait in a coroutine
 
@@ -165,7 +165,7 @@ class SyncInvocation(Generic[R]):
             raise self._error
         return cast("R", self._value)
 
-    async def async_result(self, timeout: float | None = None) -> R:
+    async def async_result(self, timeout: float | None = None) -> R:  # noqa: ASYNC109 - as its blocking twin takes it
         """Do as `get_result`."""
         return self.get_result(timeout)
 

@@ -108,7 +108,9 @@ class RunnerSide(AppParts):
             try:
                 importlib.import_module(module)
             except Exception:
-                self.logger.warning("module %r, named in the configuration, could not be imported; its tasks are unknown here", module, exc_info=True)
+                self.logger.warning(
+                    "module %r, named in the configuration, could not be imported; its tasks are unknown here", module, exc_info=True
+                )
 
     def announce(self, context: RunnerContext) -> None:
         """Tell that a runner starts, and which tasks it knows."""
@@ -131,5 +133,3 @@ class RunnerSide(AppParts):
     def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
         """Travel as the locator: another process imports its own. Raises AppLocatorError where it has none."""
         return load, (self.locator(),)
-
-

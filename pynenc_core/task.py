@@ -123,7 +123,7 @@ class Task(Generic[P, R]):
             return self.definition.signature.bind((), call)
         return self.definition.signature.bind(tuple(call), {})
 
-    def _handle(self, orchestrator: AppOrchestrator, invocation_id: str, reused: bool) -> Invocation[R]:  # noqa: FBT001 - private
+    def _handle(self, orchestrator: AppOrchestrator, invocation_id: str, reused: bool) -> Invocation[R]:
         kind = ReusedInvocation if reused else Invocation
         return kind(orchestrator, invocation_id, self.definition)
 

@@ -80,6 +80,7 @@ class WorkerRunner(ExecutorRunner):
             self._stopped.set()
 
     def _log_shutdown(self, signum: int | None) -> None:
+        del signum  # the parent has said why
         self.logger.debug("worker %s stops", self.runner_id)
 
     def obey(self, control: BinaryIO) -> None:

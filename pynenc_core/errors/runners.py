@@ -16,7 +16,8 @@ class RunnerNotExecutableError(PynencError):
 
     def __str__(self) -> str:
         return (
-            f"{self.runner} executes nothing, so {self.method}() cannot work: start a runner with `pynenc --app module:attribute runner start`, "
+            f"{self.runner} executes nothing, so {self.method}() cannot work: "
+            "start a runner with `pynenc --app module:attribute runner start`, "
             "or name one with `runner_cls` in [tool.pynenc]"
         )
 

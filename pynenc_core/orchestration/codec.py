@@ -53,7 +53,9 @@ class CallCodec:
         placed = [(signature.by_name[name].where, data) for name, data in encoded]
         payloads, blobs = self.data.pack_all(placed, ttl=self._keep, inline=inline)
         identity = call_id(definition.task_id, content_hash(encoded))
-        return EncodedCall(CallDTO(call_id=identity, task_id=definition.task_id, arguments=payloads, serializer=self.serializer.name), blobs)
+        return EncodedCall(
+            CallDTO(call_id=identity, task_id=definition.task_id, arguments=payloads, serializer=self.serializer.name), blobs
+        )
 
     def decode_arguments(self, definition: TaskDefinition, call: CallDTO) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call the function with. Raises PayloadDecodingError, BlobMissingError."""

@@ -150,5 +150,3 @@ def _distribute(load: list[_Parcel], reply: SettleReply) -> None:
         parcel.not_started = tuple(invocation_id for invocation_id in parcel.start if invocation_id in not_started)
         parcel.claimed = tuple(claimed[: parcel.want])
         del claimed[: parcel.want]
-
-

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from pynenc_core.model import InvocationRecord, RunnerContext, Signal
-from pynenc_core.status import OWNED, Owner
+from pynenc_core.status import Owner
 
 
 class Job:
@@ -44,7 +44,6 @@ class Job:
     def owner(self) -> Owner:
         """Who owns the invocation while this job is its execution."""
         state = self.record.state
-        assert state.status in OWNED, state.status
         return Owner(state.runner_id, state.claim)
 
 

@@ -32,4 +32,3 @@ def run_inline(engine: Engine, definition: TaskDefinition, arguments: Mapping[st
                 payload, _ = engine.codec.encode_error(error)
                 return None, engine.codec.decode_error(payload)
             attempts += 1
-

@@ -26,7 +26,9 @@ class Listings:
         """Yield every invocation that the query fits, by id, in pages."""
         edge = ""
         find = self._engine.state.find
-        while page := find(query, after="" if newest_first else edge, before=edge if newest_first else "", limit=_PAGE, newest_first=newest_first):
+        while page := find(
+            query, after="" if newest_first else edge, before=edge if newest_first else "", limit=_PAGE, newest_first=newest_first
+        ):
             yield from page
             edge = page[-1].invocation_id
 

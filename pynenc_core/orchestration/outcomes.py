@@ -51,7 +51,9 @@ class Outcomes:
             known_tasks=self.engine.tasks.ids,
         )
         claimed = self.engine.dispatcher.claim(ask).claimed
-        return tuple(record for record in claimed if record.state.status is Status.RUNNING or self._settle_unstarted(record, runner_context))
+        return tuple(
+            record for record in claimed if record.state.status is Status.RUNNING or self._settle_unstarted(record, runner_context)
+        )
 
     def _settle_unstarted(self, record: InvocationRecord, context: RunnerContext) -> bool:
         """Park what this process does not know; start a suspect where nothing runs beside it is up to the runner: hand it back."""
@@ -147,5 +149,3 @@ class Outcomes:
         if found is None:
             raise UnknownTaskError(task_id, self.engine.app_id)
         return found
-
-

@@ -160,9 +160,8 @@ class Recovery:
 def announce_tasks(engine: Engine, runner_id: str) -> None:
     """Tell which tasks a runner knows, and bring back what was parked for want of one of them."""
     engine.state.put_value(_KNOWN_TASKS, runner_id, msgspec.json.encode(sorted(engine.tasks.ids)), ttl=30 * 24 * 3600.0)
-    changes = []
-    for record in engine.state.find(Query(statuses=frozenset({Status.PARKED})), limit=_PAGE):
-        if record.invocation.task_id in engine.tasks.ids:
-            changes.append(change(record, (Status.REROUTED,), by=runner_id, reason="a runner that knows its task has started"))
-    if changes:
+    parked = engine.state.find(Query(statuses=frozenset({Status.PARKED})), limit=_PAGE)
+    reason = "a runner that knows its task has started"
+    known = [record for record in parked if record.invocation.task_id in engine.tasks.ids]
+    if changes := [change(record, (Status.REROUTED,), by=runner_id, reason=reason) for record in known]:
         engine.dispatcher.settle(changes)

@@ -17,7 +17,6 @@ from pynenc_core.model import (
     InvocationRecord,
     Mark,
     Query,
-
     SettleReply,
     Submitted,
 )
@@ -175,5 +174,3 @@ class SplitDispatcher(Dispatcher):
             self._broker.publish(
                 [QueueEntry(each.invocation_id, each.invocation.queue, each.rank, each.state.due) for each in records],
             )
-
-

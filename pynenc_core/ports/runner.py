@@ -94,7 +94,9 @@ class RunnerLifecycle(ABC):
         """Return the ids of the child processes that the operating system says are alive."""
 
     def _deliver(self, signals: Sequence[Signal]) -> None:
-        """Take requests to invocations that this runner or its children own; the default passes them over."""
+        """Take requests to invocations that this runner or its children own; the default says that it cannot."""
+        for each in signals:
+            self.logger.warning("runner %s cannot pass a request to %s on to invocation %s", self.runner_id, each.kind, each.invocation_id)
 
     def _log_shutdown(self, signum: int | None) -> None:
         """Log why this runner stops, before anything is torn down."""

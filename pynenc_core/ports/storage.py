@@ -61,7 +61,9 @@ class RecordStorage(ABC):
         """Write side values; marks of unknown invocations are passed over."""
 
     @abstractmethod
-    def find(self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False) -> tuple[InvocationRecord, ...]:
+    def find(
+        self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
+    ) -> tuple[InvocationRecord, ...]:
         """Return up to `limit` records that the query fits, by id, with `after < id < before` ("" is no bound)."""
 
     @abstractmethod
@@ -73,7 +75,9 @@ class RecordStorage(ABC):
         """Return the entries of each known invocation by `seq`: the first 20 and the last 180 of them."""
 
     @abstractmethod
-    def history_between(self, start: float, end: float, *, after: tuple[float, str, int] | None = None, limit: int = 100) -> tuple[InvocationHistory, ...]:
+    def history_between(
+        self, start: float, end: float, *, after: tuple[float, str, int] | None = None, limit: int = 100
+    ) -> tuple[InvocationHistory, ...]:
         """Return up to `limit` entries with `start <= at < end`, by `(at, invocation_id, seq)`, after that key."""
 
     @abstractmethod

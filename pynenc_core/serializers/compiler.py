@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pynenc_core.serializers.codec import ANY_KIND, DICT, Codec, Misfit
+from pynenc_core.serializers.codec import ANY_KIND, DICT, LIST, Codec, Misfit
 from pynenc_core.serializers.containers import dict_codec, fixed_tuple_codec, list_codec, set_codec, tuple_codec
 from pynenc_core.serializers.hints import Unresolved, describe, field_hints, substitute
 from pynenc_core.serializers.plain import plain_codec, unresolved_codec
@@ -67,13 +67,11 @@ class Compiler:
         if annotation in self._building:
             return self._building[annotation]
         done = self._done
-        kind: Any = typing.get_origin(annotation) or annotation
-        record = isinstance(kind, type) and (_shape(kind) is not None or typing.is_typeddict(kind))
-        # Met again inside itself: what it will be is known of a record, and of nothing else.
+        kinds, accepts = _foreseen(typing.get_origin(annotation) or annotation)
         self._building[annotation] = Codec(
             describe(annotation),
-            frozenset({DICT}) if record else ANY_KIND,
-            (dict if typing.is_typeddict(kind) else kind,) if record else (),
+            kinds,
+            accepts,
             lambda value: done[annotation].to_plain(value),  # noqa: PLW0108 - it does not exist yet
             lambda data: done[annotation].from_plain(data),  # noqa: PLW0108 - likewise
         )
@@ -179,6 +177,17 @@ class Compiler:
 def _bare(hint: object) -> object:
     """Return what a field is annotated with, apart from what that says about the field itself."""
     return hint if hint is not typing.Final else Any
+
+
+def _foreseen(kind: Any) -> tuple[frozenset[str], tuple[type, ...]]:
+    """Return the kinds and accepted types of a codec that is not made yet, because it contains itself."""
+    if kind in {list, tuple, set, frozenset}:
+        return frozenset({LIST}), (kind,)
+    if kind in _DICTS or typing.is_typeddict(kind):
+        return frozenset({DICT}), (_DICTS.get(kind, dict),)
+    if isinstance(kind, type) and _shape(kind) is not None:
+        return frozenset({DICT}), (kind,)
+    return ANY_KIND, ()
 
 
 def _required_keys(kind: Any) -> frozenset[str]:

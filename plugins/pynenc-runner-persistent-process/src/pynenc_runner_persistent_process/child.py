@@ -22,7 +22,7 @@ class Child:
         self.context = context
         self.started_at = time.monotonic()
         # A program of its own, never a fork: whatever threads and locks this process has stay here.
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - this interpreter, running the core's own worker
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
         self._pipe_lock = threading.Lock()
         self._send(first_line)
         threading.Thread(target=self._watch, args=(ended,), name=f"pynenc-child-{self.process.pid}", daemon=True).start()

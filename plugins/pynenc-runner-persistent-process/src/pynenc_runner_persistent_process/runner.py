@@ -45,7 +45,9 @@ class PersistentProcessRunner(BaseRunner):
 
     def runner_loop_iteration(self) -> None:
         """Wait until a worker ends or somebody wakes this runner; hand on what the dead owned, start others in their place."""
-        until_spawn = self._next_spawn - time.monotonic() if len(self._children) < self.max_parallel_slots else self.conf.idle_claim_timeout_sec
+        until_spawn = (
+            self._next_spawn - time.monotonic() if len(self._children) < self.max_parallel_slots else self.conf.idle_claim_timeout_sec
+        )
         self.pause(min(max(until_spawn, 0.0), self.conf.idle_claim_timeout_sec))
         self._bury()
         if self.running and time.monotonic() >= self._next_spawn:
@@ -108,4 +110,5 @@ class PersistentProcessRunner(BaseRunner):
         result_invocation_ids: Sequence[str],
         runner_args: Mapping[str, object] | None = None,
     ) -> frozenset[str]:
+        del running_invocation_id, result_invocation_ids, runner_args  # invocations wait in the workers, whose executor does it
         raise RunnerNotExecutableError(type(self).__name__, "_waiting_for_results")
