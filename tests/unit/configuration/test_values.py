@@ -121,14 +121,18 @@ class TestRefused:
             (
                 "TASK__RETRY_FOR",
                 "int",
-                "the value of task.retry_for ('int') does not fit: expected a class derived from BaseException, "
-                "as `module:Name` - at `$[0]`",
+                (
+                    "the value of task.retry_for ('int') does not fit: expected a class derived from BaseException, "
+                    "as `module:Name` - at `$[0]`"
+                ),
             ),
             (
                 "TASK__SHOP__ADD__RETRY_FOR",
                 "no_module.Error",
-                "the value of task.retry_for ('no_module.Error') does not fit: "
-                "ModuleNotFoundError: No module named 'no_module' - at `$[0]`",
+                (
+                    "the value of task.retry_for ('no_module.Error') does not fit: "
+                    "ModuleNotFoundError: No module named 'no_module' - at `$[0]`"
+                ),
             ),
         ],
     )
