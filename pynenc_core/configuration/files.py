@@ -65,7 +65,7 @@ def read_file(path: Path, named_by: str) -> ConfigFile:
 
 
 def _read_toml(path: Path, raw: bytes, named_by: str) -> ConfigFile:
-    import tomllib
+    import tomllib  # late: 3 ms that are needed only where there is a file
 
     try:
         return _part(path, tomllib.loads(raw.decode()), named_by)
@@ -85,7 +85,7 @@ def _parse_json(path: Path, raw: bytes, named_by: str) -> object:
 
 def _parse_yaml(path: Path, raw: bytes, named_by: str) -> object:
     try:
-        import yaml
+        import yaml  # late: an optional extra
     except ImportError as error:
         raise ConfigFileError(named_by, str(path), _NO_YAML) from error
     try:

@@ -184,6 +184,6 @@ def _unknown_section(origin: str, name: str, sections: Sections) -> UnknownSecti
 
 
 def _near(word: str, words: Iterable[str]) -> list[str]:
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # late: needed for a message only
 
     return get_close_matches(word, list(words), n=2, cutoff=0.7)

@@ -179,7 +179,7 @@ class Catalog:
 
 
 def _near(word: str, words: Iterable[str]) -> str:
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # late: needed for a message only
 
     return next(iter(get_close_matches(word, sorted(words), n=1)), "")
 

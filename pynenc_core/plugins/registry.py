@@ -140,7 +140,7 @@ class Registry:
 
 
 def _near(name: str, names: frozenset[str]) -> str:
-    from difflib import get_close_matches
+    from difflib import get_close_matches  # late: needed for a message only
 
     found = get_close_matches(name, sorted(names), n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
