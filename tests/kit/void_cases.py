@@ -34,7 +34,8 @@ class TestBroker(_Void, SharedBrokerContract):
 
 
 class TestStateMachine(_Void, StateMachineContract):
-    pass
+    examples = 3
+    steps = 5
 
 
 class TestPlugin(PluginContract):

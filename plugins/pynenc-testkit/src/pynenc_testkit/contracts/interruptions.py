@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import pytest
@@ -75,43 +75,49 @@ def _slot(store: Store, name: str) -> object:
     return store.state.take_slot(Limit(f"slot {name}", 1), name, 1)
 
 
-OPERATIONS: dict[str, Operation] = {
-    "submit": _submit,
-    "claim": _claim,
-    "settle and claim": _succeed,
-    "pause": _pause,
-    "recover": _recover,
-    "mark": _mark,
-    "put": _put,
-    "take a role": _lease,
-    "take a slot": _slot,
-}
+DISPATCHER_OPERATIONS: dict[str, Operation] = {"submit": _submit, "claim": _claim, "settle and claim": _succeed, "pause": _pause}
+STATE_OPERATIONS: dict[str, Operation] = {"recover": _recover, "mark": _mark, "put": _put, "take a role": _lease, "take a slot": _slot}
 
 
-class InterruptionRules(StorageSubject):
-    """The connection breaks, or an exception strikes, before any one of an operation's driver calls."""
+class StateInterruptionRules(StorageSubject):
+    """The connection breaks, or an exception strikes, before any one of a storage verb's driver calls."""
 
-    @pytest.mark.parametrize("name", OPERATIONS)
-    def test_a_cut_short_operation_is_whole_or_absent_and_can_be_repeated(self, store: Store, other: Store, raw: Raw, name: str) -> None:
-        operation = OPERATIONS[name]
-        for cut_at, key in _situations(store):
-            before = raw.dump()
-            scissors = Scissors(cut_at)
-            with choked(self.chokes, scissors.step):
-                try:
-                    operation(store, key)
-                except Exception as error:  # noqa: BLE001 - a backend may wrap what its driver raises
-                    assert _is_cut(error), "something else than the cut went wrong"
-            if scissors.calls < cut_at:
-                assert cut_at > 1, f"{name} made no call of {self.chokes}"
-                assert raw.dump() != before, "the operation did nothing although nothing stopped it"
-                return
-            if raw.dump() == before:
-                operation(other, key)
-                assert raw.dump() != before, "after the cut the operation does nothing any more"
-            _check(other, name, key)
-            submit(other, new(f"{key}-after"))
-        raise AssertionError(f"{name} does not end after 200 driver calls")
+    @pytest.mark.parametrize("name", STATE_OPERATIONS)
+    def test_a_verb_that_is_cut_short_is_whole_or_absent_and_can_be_repeated(self, store: Store, other: Store, raw: Raw, name: str) -> None:
+        cut_everywhere(self.chokes, store, other, raw, name, STATE_OPERATIONS[name])
+
+
+class DispatcherInterruptionRules(StorageSubject):
+    """The connection breaks, or an exception strikes, before any one of a dispatcher call's driver calls."""
+
+    @pytest.mark.parametrize("name", DISPATCHER_OPERATIONS)
+    def test_a_call_that_is_cut_short_is_whole_or_absent_and_can_be_repeated(self, store: Store, other: Store, raw: Raw, name: str) -> None:
+        cut_everywhere(self.chokes, store, other, raw, name, DISPATCHER_OPERATIONS[name])
+
+
+def cut_everywhere(chokes: Sequence[str], store: Store, other: Store, raw: Raw, name: str, operation: Operation) -> None:
+    """Cut the operation at its first driver call, then in a new situation at its second, and so on to the last.
+
+    Each time it must be whole or absent; where it is absent another process repeats it.
+    """
+    for cut_at, key in _situations(store):
+        before = raw.dump()
+        scissors = Scissors(cut_at)
+        with choked(chokes, scissors.step):
+            try:
+                operation(store, key)
+            except Exception as error:  # noqa: BLE001 - a backend may wrap what its driver raises
+                assert _is_cut(error), "something else than the cut went wrong"
+        if scissors.calls < cut_at:
+            assert cut_at > 1, f"{name} made no call of {chokes}"
+            assert raw.dump() != before, "the operation did nothing although nothing stopped it"
+            return
+        if raw.dump() == before:
+            operation(other, key)
+            assert raw.dump() != before, "after the cut the operation does nothing any more"
+        _check(other, name, key)
+        submit(other, new(f"{key}-after"))
+    raise AssertionError(f"{name} does not end after 200 driver calls")
 
 
 def _situations(store: Store) -> Iterator[tuple[int, str]]:

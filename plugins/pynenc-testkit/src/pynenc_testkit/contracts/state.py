@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pynenc_testkit.contracts.agreement import BeatRules, LeaseRules, SlotRules
-from pynenc_testkit.contracts.interruptions import InterruptionRules
+from pynenc_testkit.contracts.interruptions import StateInterruptionRules
 from pynenc_testkit.contracts.keeping import IsolationRules, PayloadRules, UpkeepRules, ValueRules
 from pynenc_testkit.contracts.listing import FindRules, HistoryRules
 from pynenc_testkit.contracts.races import StateRaceRules
@@ -27,6 +27,6 @@ class StateContract(
     SlotRules,
     WatchRules,
     StateRaceRules,
-    InterruptionRules,
+    StateInterruptionRules,
 ):
     """What every state backend does; give `url`, `chokes` and a fixture `raw`."""

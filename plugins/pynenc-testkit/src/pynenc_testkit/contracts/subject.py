@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from pynenc_testkit.clock import ManualClock
-from pynenc_testkit.interleaver import Interleaver
+from pynenc_testkit.interleaver import SILENCE, Interleaver
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
@@ -25,6 +25,9 @@ class StorageSubject:
     """The callables through which all of the driver's traffic goes, as `package.module:Class.method`."""
     schedules: ClassVar[int] = 60
     """How many interleavings of two operations are tried at most."""
+
+    silence: ClassVar[float] = SILENCE
+    """Seconds without a sign of life after which a driver call counts as blocked."""
 
     def open_store(self, app: KitApp) -> Store:
         """Open the store that `app` names, as a further process would; the default asks the installed plugins by URL."""
@@ -74,4 +77,4 @@ class StorageSubject:
     @pytest.fixture
     def interleaver(self) -> Interleaver:
         """What tries two operations under every interleaving of their driver calls."""
-        return Interleaver(self.chokes, limit=self.schedules)
+        return Interleaver(self.chokes, limit=self.schedules, silence=self.silence)

@@ -109,8 +109,9 @@ class ClaimRules(StorageSubject):
         placed = (("a", "slow", -9.0), ("b", "fast", 7.5), ("c", "fast", 7.25), ("d", "slow", -10.0), ("e", "fast", -1e9), ("f", "none", 0.0))
         for name, queue, rank in placed:
             submit(store, new(name, queue=queue, rank=rank))
-        assert ids(claim(other, limit=4, queues=("fast", "slow"))) == ["e", "c", "b", "d"]
-        assert ids(claim(other, limit=4, queues=("slow", "fast"))) == ["a"]
+        assert ids(claim(other, limit=3, queues=("slow", "fast"))) == ["d", "a", "e"]
+        submit(store, new("g", queue="slow", rank=-11.0))
+        assert ids(claim(other, limit=9, queues=("fast", "slow"))) == ["c", "b", "g"]
 
     def test_a_boost_moves_a_waiting_one_forward(self, store: Store, other: Store) -> None:
         submit(store, new("a", rank=1.0), new("b", rank=2.0), new("c", rank=3.0))

@@ -1,0 +1,45 @@
+"""The kit's second proof: each mistake is caught by the test made for it, and by none of another contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit.dispatcher_saboteurs import DISPATCHER_SABOTEURS
+from kit.inner_run import Result, run_inside
+from kit.state_saboteurs import STATE_SABOTEURS
+
+CASES = Path(__file__).with_name("saboteur_cases.py")
+
+
+@pytest.fixture(scope="module")
+def results(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> list[Result]:
+    """What became of every contract test under every saboteur."""
+    return run_inside(pytestconfig, tmp_path_factory.mktemp("saboteurs"), str(CASES))
+
+
+def failed(results: list[Result], cls: str) -> set[str]:
+    ran = [result for result in results if result.cls == cls]
+    assert len(ran) > 40, f"{cls} did not run"
+    return {result.function for result in ran if result.outcome != "passed"}
+
+
+@pytest.mark.timeout(300)
+def test_without_a_saboteur_everything_passes(results: list[Result]) -> None:
+    assert failed(results, "TestNobodyOfState") | failed(results, "TestNobodyOfDispatcher") == set()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("saboteur", STATE_SABOTEURS, ids=lambda saboteur: saboteur.__name__)
+def test_a_spoilt_state_backend_is_caught(results: list[Result], saboteur: type) -> None:
+    caught = failed(results, f"Test{saboteur.__name__}OfState")
+    assert set(saboteur.caught_by) <= caught  # type: ignore[attr-defined]
+    assert failed(results, f"Test{saboteur.__name__}OfDispatcher") == set()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("saboteur", DISPATCHER_SABOTEURS, ids=lambda saboteur: saboteur.__name__)
+def test_a_spoilt_dispatcher_is_caught(results: list[Result], saboteur: type) -> None:
+    caught = failed(results, f"Test{saboteur.__name__}OfDispatcher")
+    assert set(saboteur.caught_by) <= caught  # type: ignore[attr-defined]
+    assert failed(results, f"Test{saboteur.__name__}OfState") == set()
