@@ -1,0 +1,262 @@
+"""Connections to the file: one that writes, guarded by a lock, and a few that read; every error as one of ours."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import random
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
+
+from pynenc_backend_sqlite.place import locate, make_file
+from pynenc_backend_sqlite.settings import SQLiteSettings
+from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError, StoreFormatError
+from pynenc_core.ports.runtime import StoreView
+
+STORE_FORMAT = 1
+APPLICATION_ID = 0x70796E63
+"""Written into the file's header ("pync"), so that another program's file is not taken for ours."""
+SCHEMA = Path(__file__).with_name("schema.sql")
+
+_SHORTEST, _LONGEST = 0.00005, 0.005
+"""Seconds between two tries to get the turn to write; SQLite's own pauses grow to 100 ms, and its shortest is 1 ms."""
+
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_APP_NUMBER = "SELECT app FROM app WHERE app_id = ?"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Connection(sqlite3.Connection):
+    """A connection of ours; all traffic passes its `begin`, `execute` and `executemany`."""
+
+    def begin(self, timeout: float) -> None:
+        """Begin a write transaction, waiting up to `timeout` seconds for the turn."""
+        _patiently(timeout, super().execute, "BEGIN IMMEDIATE")
+
+
+class Database:
+    """One app's file, as this process has it open. Every method may be called from any thread, and in a forked child."""
+
+    def __init__(self, app: StoreView, part: str) -> None:
+        self._app = app
+        self.path, self._default = locate(app, part)
+        self.store = f"SQLite store {self.path}"
+        self._settings = app.section(SQLiteSettings)
+        self._patience = self._settings.busy_timeout_sec
+        self._said = False
+        self._started = False
+        self.forget()
+        _databases.add(self)
+
+    def forget(self) -> None:
+        """Start anew without touching the connections there were: they belong to the process this one was forked from."""
+        if self._started:
+            _abandoned.append((self._writer, self._readers))
+        self._started = True
+        self._turn = threading.Lock()
+        self._writer: Connection | None = None
+        self._readers: deque[Connection] = deque()
+        self.number = 0
+        """The app's number in this file, once it is open."""
+
+    def now(self) -> float:
+        """Return the store's clock: that of this machine."""
+        return self._app.clock.time()
+
+    def rows(self, sql: str, *arguments: object) -> list[Row]:
+        """Return what a query finds for this app in the last committed state."""
+        return self.rows_of_each(sql, [arguments])
+
+    def rows_of_each(self, sql: str, several: Iterable[tuple[object, ...]]) -> list[Row]:
+        """Return what a query finds with each of several lots of arguments, one after the other."""
+        connection = self._reader()
+        found: list[Row] = []
+        try:
+            for arguments in several:
+                found += _patiently(self._patience, _fetch, connection, sql, (self.number, *arguments))
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self.translated(error) from error
+            raise
+        self._readers.append(connection)
+        return found
+
+    def connect(self) -> Connection:
+        """Open a connection to a file that is known to be sound; its user closes it."""
+        connection: Connection | None = None
+        try:
+            connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False, factory=Connection)
+            for pragma in (
+                f"synchronous = {self._settings.synchronous}",
+                f"wal_autocheckpoint = {self._settings.checkpoint_pages}",
+                "secure_delete = off",  # nothing here is worth overwriting what is deleted, which would double the pages written
+                "cache_size = -16384",
+                "temp_store = memory",
+            ):
+                _patiently(self._patience, connection.execute, f"PRAGMA {pragma}").close()
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self.translated(error) from error
+            raise
+        return connection
+
+    def begin(self) -> Connection:
+        """Wait for this process's turn and then for the file's, and begin a write transaction."""
+        if not self._turn.acquire(timeout=self._patience):
+            raise BackendUnavailableError(self.store, f"another thread has been writing for {self._patience:g} s")
+        try:
+            writer = self._writer or self._open()
+            writer.begin(self._patience)
+        except BaseException as error:
+            self.end(error)
+            if isinstance(error, sqlite3.Error):
+                raise self.translated(error) from error
+            raise
+        return writer
+
+    def end(self, error: BaseException | None) -> None:
+        """End the transaction, if there still is one, and let the next writer on; after an error of SQLite's connect anew."""
+        writer = self._writer
+        try:
+            if writer is not None and error is not None:
+                if isinstance(error, sqlite3.Error):
+                    self._writer = None
+                    writer.close()
+                elif writer.in_transaction:
+                    writer.rollback()
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Close every connection; the next use opens them again."""
+        with self._turn:
+            writer, self._writer = self._writer, None
+            for connection in (*self._readers, *([writer] if writer else ())):
+                connection.close()
+            self._readers.clear()
+
+    def translated(self, error: sqlite3.Error) -> BackendError:
+        """Return our error for one of SQLite's."""
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_FORMAT")):
+            return StoreCorruptError(self.store, str(error))
+        for start, problem, remedy in _PROBLEMS:
+            if name.startswith(start):
+                return BackendUnavailableError(self.store, problem, remedy)
+        return BackendUnavailableError(self.store, f"{error} ({name or type(error).__name__})")
+
+    def _reader(self) -> Connection:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            if not self.number:
+                with self._turn:
+                    self._writer = self._writer or self._open()
+            return self.connect()
+
+    def _open(self) -> Connection:
+        """Make the file and its tables where they are missing, check what is there, and learn the app's number."""
+        if self._default and not self._said:
+            self._said = True
+            self._app.logger.info("storing in %s, since no URL is configured", self.path)
+        make_file(self.path, default=self._default)
+        connection = self.connect()
+        try:
+            _patiently(self._patience, self._check, connection)
+            self.number = _patiently(self._patience, self._create, connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self.translated(error) from error
+            raise
+        self._writer = connection
+        return connection
+
+    def _check(self, connection: Connection) -> bool:
+        """Return whether the tables are there."""
+        ((found,),) = connection.execute("PRAGMA user_version").fetchall()
+        ((program,),) = connection.execute("PRAGMA application_id").fetchall()
+        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        if tables and program != APPLICATION_ID:
+            raise StoreCorruptError(self.store, "it is a database of another program")
+        if tables and found != STORE_FORMAT:
+            raise StoreFormatError(self.store, found, STORE_FORMAT)
+        return bool(tables)
+
+    def _create(self, connection: Connection) -> int:
+        """Make the tables and register the app, unless that was done before; return the app's number."""
+        connection.execute("PRAGMA journal_mode = wal").close()
+        app_id = (self._app.app_id,)
+        known = connection.execute(_APP_NUMBER, app_id).fetchall() if self._check(connection) else []
+        if not known:
+            connection.begin(self._patience)
+            try:
+                if not self._check(connection):
+                    for statement in SCHEMA.read_text(encoding="utf-8").split(";\n"):
+                        connection.execute(statement).close()
+                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}").close()
+                    connection.execute(f"PRAGMA user_version = {STORE_FORMAT}").close()
+                connection.execute("INSERT OR IGNORE INTO app (app_id) VALUES (?)", app_id).close()
+                known = connection.execute(_APP_NUMBER, app_id).fetchall()
+                connection.execute("COMMIT").close()
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+        return int(known[0][0])
+
+
+def _patiently(timeout: float, action: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Repeat an action while the file is busy, until the time for that is over."""
+    pause, until = _SHORTEST, 0.0
+    while True:
+        try:
+            return action(*arguments, **named)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
+                raise
+            until = until or time.monotonic() + timeout
+            if time.monotonic() > until:
+                raise
+        time.sleep(pause * (0.5 + random()))  # noqa: S311 - jitter, so that those who wait do not try in step
+        pause = min(pause * 1.5, _LONGEST)
+
+
+def _fetch(connection: Connection, sql: str, values: tuple[object, ...]) -> list[Row]:
+    return connection.execute(sql, values).fetchall()
+
+
+_PROBLEMS = (
+    ("SQLITE_FULL", "the disk is full", "nothing was written; it goes on by itself once there is space again"),
+    ("SQLITE_READONLY", "it may only be read", "give write permission for the file and its directory"),
+    ("SQLITE_CANTOPEN", "it cannot be opened", "check the path and its permissions"),
+    ("SQLITE_PERM", "it may not be opened", "check its permissions"),
+    ("SQLITE_BUSY", "others were writing all the time", "raise `busy_timeout_sec` in [tool.pynenc.sqlite], or see what keeps it locked"),
+    (
+        "SQLITE_IOERR",
+        "the disk does not read or write it",
+        "see whether the disk is full or damaged; it goes on by itself once it works again",
+    ),
+)
+_databases: WeakSet[Database] = WeakSet()
+_abandoned: list[object] = []
+"""Connections of a parent process: to close them here would drop the locks it holds."""
+
+
+def _forget_all() -> None:
+    for database in tuple(_databases):
+        database.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,73 @@
+"""Where the file is: from a URL or the settings to a path that SQLite can be trusted with."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from pynenc_backend_sqlite.settings import SQLiteSettings
+from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.ports.runtime import StoreView
+
+MOUNTS = Path("/proc/mounts")
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"afs", "ceph", "cifs", "coda", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "gfs2", "glusterfs", "lustre", "ncpfs"}
+    | {"nfs", "nfs4", "ocfs2", "smb3", "smbfs"},
+)
+
+
+def locate(app: StoreView, part: str) -> tuple[Path, bool]:
+    """Return the absolute path of the file that an app stores in, and whether nobody chose it.
+
+    `sqlite:///jobs.db` is relative to the current directory, `sqlite:////var/jobs.db` absolute; `sqlite://` is the
+    path of the settings, or `.pynenc/<app_id>.db` under the current directory.
+    """
+    url = app.store_url(part)
+    chosen = url.partition("://")[2].removeprefix("/") or app.section(SQLiteSettings).path
+    default = Path(".pynenc") / (re.sub(r"[^A-Za-z0-9._-]", "_", app.app_id) + ".db")
+    return Path(os.path.abspath(chosen or default)), not chosen  # noqa: PTH100 - Path.resolve would follow links, which may change
+
+
+def make_file(path: Path, *, default: bool) -> None:
+    """Make the file, readable by its owner only, unless it is there; the directory too where it is the default one.
+
+    Raises BackendUnavailableError when its directory is missing or on a network file system, or it cannot be made.
+    """
+    store = f"SQLite store {path}"
+    try:
+        if default:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        if kind := network_file_system(path.parent):
+            problem = f"its directory is on a network file system ({kind}), where SQLite's locks cannot be trusted"
+            raise BackendUnavailableError(store, problem, "name a file on a local disk with `url` in [tool.pynenc]")
+        if path.is_dir():
+            raise BackendUnavailableError(store, "it is a directory", "name a file with `url` in [tool.pynenc]")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError as error:
+        raise BackendUnavailableError(store, f"the directory {path.parent} does not exist", "create it, or name another place") from error
+    except PermissionError:
+        if not path.is_file():
+            raise _refused(store, path) from None
+        # It may be readable: who only looks at it is served, and who writes is told by SQLite.
+    except OSError as error:
+        raise BackendUnavailableError(store, error.strerror or str(error)) from error
+
+
+def _refused(store: str, path: Path) -> BackendUnavailableError:
+    return BackendUnavailableError(store, f"nothing may be written in {path.parent}", "change its permissions, or name another place")
+
+
+def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str:
+    """Return the type of the network file system that a directory is on, or "" for a local one or where nobody can tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    real, best, kind = directory.resolve(), Path(), ""
+    for line in lines:
+        _, point, found, *_ = line.split(" ")
+        mounted = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point))
+        if real.is_relative_to(mounted) and len(mounted.parts) >= len(best.parts):
+            best, kind = mounted, found
+    return kind if kind in NETWORK_FILE_SYSTEMS else ""
