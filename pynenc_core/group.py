@@ -14,6 +14,8 @@ from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.outcomes import Cancellation
 
 R = TypeVar("R")
+LINGER = 0.025  # seconds for which a task that waits for many gathers results before it takes a slot for them
+_UNTIL_ALL = 3600.0  # who needs all results has nothing to do with some
 Member = Invocation[R] | SyncInvocation[R]
 
 
@@ -54,7 +56,7 @@ class InvocationGroup(Generic[R]):
         """Return all results in the order of the calls, after waiting for all of them; raises as `iter_results`."""
         results: list[R] = []
         failures: list[Exception] = []
-        for _ in self.as_completed(timeout):
+        for _ in self.as_completed(timeout, linger=_UNTIL_ALL):
             pass
         for member in self.invocations:
             try:
@@ -64,8 +66,11 @@ class InvocationGroup(Generic[R]):
         _raise_all(failures, len(self))
         return results
 
-    def as_completed(self, timeout: float | None = None) -> Iterator[Member[R]]:
-        """Yield each member when it is final, whatever became of it; raises InvocationTimeoutError as `iter_results`."""
+    def as_completed(self, timeout: float | None = None, *, linger: float = LINGER) -> Iterator[Member[R]]:
+        """Yield each member when it is final, whatever became of it; raises InvocationTimeoutError as `iter_results`.
+
+        Inside a task, those that end within `linger` seconds of each other come together.
+        """
         if self._orchestrator is None:
             yield from self.invocations
             return
@@ -75,7 +80,7 @@ class InvocationGroup(Generic[R]):
             waiting.setdefault(member.invocation_id, []).append(member)
         while waiting:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            arrived = wait_for_any(self._orchestrator, waiting, left)
+            arrived = wait_for_any(self._orchestrator, waiting, left, linger)
             if not arrived:
                 oldest = min(waiting)
                 raise InvocationTimeoutError(oldest, str(waiting[oldest][0].status), timeout or 0.0)
@@ -109,7 +114,7 @@ def wait_for(
     """Return those that are final and those that are not, when one is (`first`), all are, or `timeout` seconds are over."""
     done: list[Member[R]] = []
     try:
-        for member in InvocationGroup(orchestrator, invocations).as_completed(timeout):
+        for member in InvocationGroup(orchestrator, invocations).as_completed(timeout, linger=0.0 if first else _UNTIL_ALL):
             done.append(member)
             if first:
                 break

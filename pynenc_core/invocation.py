@@ -178,15 +178,23 @@ class SyncInvocation(Generic[R]):
         return f"<SyncInvocation {self.invocation_id} {self.status}>"
 
 
-def wait_for_any(orchestrator: AppOrchestrator, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
-    """Wait until one of these is final, by the current runner where a task waits, else by this thread; () at the timeout."""
+def wait_for_any(
+    orchestrator: AppOrchestrator,
+    invocation_ids: Collection[str],
+    timeout: float | None,
+    linger: float = 0.0,
+) -> frozenset[str]:
+    """Wait until one of these is final, by the current runner where a task waits, else by this thread; () at the timeout.
+
+    Where a task waits, more are gathered for `linger` seconds: each time it goes on and waits again costs two writes.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
     job, runner = running_job.get(), current_runner.get()
     ids = list(invocation_ids)
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if job is not None and isinstance(runner, BaseRunner):
-            arguments: Mapping[str, Any] = {} if left is None else {"timeout": left}
+            arguments: Mapping[str, Any] = {"timeout": left, "linger": linger}
             arrived = runner.waiting_for_results(job.invocation_id, ids, arguments)
         else:
             arrived = orchestrator.wait_outside(ids, left)

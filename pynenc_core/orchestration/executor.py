@@ -82,16 +82,17 @@ class ThreadExecutor:
         self._threads.close()
         return len(handed)
 
-    def wait_for(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+    def wait_for(self, invocation_ids: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:
         """Give the slot of the calling invocation up until one of these is final; return which are, () at the timeout.
 
+        `linger` is for how many seconds to gather more before the invocation goes on, since each pause costs two writes.
         Raises WaitDepthError when too many wait in this process already, ConcurrencyDeadlockError when they wait for each
         other, InvocationStatusOwnershipError when this execution was taken over, TaskCancelled when it was cancelled.
         """
         job = running_job.get()
         if job is None:
             return self._outside.wait(invocation_ids, timeout)
-        return self._pausing.wait(job, invocation_ids, timeout)
+        return self._pausing.wait(job, invocation_ids, timeout, linger)
 
     def deliver(self, signals: Sequence[Signal]) -> None:
         """Hand requests to the invocations they are for; those that are not here are passed over."""

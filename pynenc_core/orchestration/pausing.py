@@ -41,7 +41,7 @@ class Pausing:
         self._pass_on = pass_on
         self._most = engine.runner_settings.max_paused_per_worker
 
-    def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+    def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
         """Wait as `Executor.wait_for` says, in the thread of `job` or one that it started."""
         if job.invocation_id in invocation_ids:
             raise ConcurrencyDeadlockError(job.invocation_id, (job.invocation_id,))
@@ -55,7 +55,7 @@ class Pausing:
         try:
             if first:
                 self._pause(job, tuple(invocation_ids))
-            return self._wait_paused(job, interest, invocation_ids, timeout)
+            return self._wait_paused(job, interest, invocation_ids, timeout, linger)
         finally:
             with job.lock:
                 job.waits -= 1
@@ -72,15 +72,15 @@ class Pausing:
                 interest = job.interest = Interest(self._engine.state, self._engine.clock, invocation_ids)
             return interest
 
-    def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None) -> frozenset[str]:
+    def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
         look = _CIRCLE_LOOK if timeout is None else min(_CIRCLE_LOOK, timeout)
-        arrived = interest.wait(wanted, look)
+        arrived = interest.wait(wanted, look, linger)
         if arrived or job.interrupt is not None or timeout == look:
             return arrived
         circle = circle_through(self._engine.state, job.invocation_id)
         if circle:
             self._break(job, circle)
-        return interest.wait(wanted, None if timeout is None else timeout - look)
+        return interest.wait(wanted, None if timeout is None else timeout - look, linger)
 
     def _break(self, job: Job, circle: tuple[str, ...]) -> None:
         youngest = max(circle)  # ids sort by age

@@ -28,12 +28,19 @@ class Interest:
         """Return whether this interest includes all of these."""
         return self.invocation_ids.issuperset(invocation_ids)
 
-    def wait(self, wanted: Collection[str], timeout: float | None) -> frozenset[str]:
-        """Return which of `wanted` are final, as soon as one is; () after `timeout` seconds, or when interrupted."""
+    def wait(self, wanted: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:
+        """Return which of `wanted` are final, as soon as one is; () after `timeout` seconds, or when interrupted.
+
+        `linger` is for how many seconds after the first one to gather more of them, unless all have arrived.
+        """
         wanted = frozenset(wanted)
         deadline = None if timeout is None else self._clock.monotonic() + timeout
         while True:
             arrived = wanted & self._arrived
+            if arrived and linger and arrived != wanted:
+                until = self._clock.monotonic() + linger
+                self._gather(wanted, until if deadline is None else min(until, deadline))
+                arrived = wanted & self._arrived
             if arrived or self.interrupted or self._watch is None:
                 return arrived
             left = None if deadline is None else deadline - self._clock.monotonic()
@@ -41,6 +48,13 @@ class Interest:
                 return frozenset()
             self._first_look = False
             self._look(_SAFETY_LOOK if left is None else max(0.0, min(left, _SAFETY_LOOK)))
+
+    def _gather(self, wanted: frozenset[str], until: float) -> None:
+        while not (self.interrupted or self._watch is None or wanted <= self._arrived):
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                return
+            self._look(left)
 
     def _look(self, timeout: float) -> None:
         watch = self._watch

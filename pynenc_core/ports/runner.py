@@ -17,6 +17,11 @@ from pynenc_core.ports.runtime import Duties, RunnerView
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
 
 
+def _seconds(arguments: Mapping[str, object] | None, name: str) -> float | None:
+    value = (arguments or {}).get(name)
+    return float(value) if isinstance(value, int | float) else None
+
+
 class RunnerLifecycle(ABC):
     """The loop of every runner, with its start and its stop; `BaseRunner` adds what a runner is asked from outside."""
 
@@ -225,7 +230,8 @@ class BaseRunner(RunnerLifecycle):
     ) -> frozenset[str]:
         """Called in a running invocation that waits for others: return which are final, when one is.
 
-        `runner_args` may hold `timeout` in seconds; return an empty set when it is over.
+        `runner_args` may hold `timeout` in seconds, after which to return an empty set, and `linger`: for how many
+        seconds after the first to gather more.
         """
 
     def waiting_for_results(
@@ -240,8 +246,7 @@ class BaseRunner(RunnerLifecycle):
         """
         if running_invocation_id:
             return self._waiting_for_results(running_invocation_id, result_invocation_ids, runner_args)
-        timeout = (runner_args or {}).get("timeout")
-        return self.app.orchestrator.wait_outside(result_invocation_ids, float(timeout) if isinstance(timeout, int | float) else None)
+        return self.app.orchestrator.wait_outside(result_invocation_ids, _seconds(runner_args, "timeout"))
 
     async def async_waiting_for_results(
         self,
@@ -315,5 +320,5 @@ class ExecutorRunner(BaseRunner):
         runner_args: Mapping[str, object] | None = None,
     ) -> frozenset[str]:
         del running_invocation_id  # the executor knows which invocation the calling thread runs
-        timeout = (runner_args or {}).get("timeout")
-        return self.executor.wait_for(result_invocation_ids, float(timeout) if isinstance(timeout, int | float) else None)
+        timeout, linger = _seconds(runner_args, "timeout"), _seconds(runner_args, "linger")
+        return self.executor.wait_for(result_invocation_ids, timeout, linger or 0.0)

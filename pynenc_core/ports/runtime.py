@@ -66,10 +66,10 @@ class Executor(Protocol):
         """Wait up to `grace` seconds (or until `hurry`) for what runs, hand back the rest; return how many went back."""
         ...
 
-    def wait_for(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+    def wait_for(self, invocation_ids: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:
         """Called inside a running invocation: give its slot up until one of these is final; return which are.
 
-        Returns () after `timeout` seconds. Raises WaitDepthError, ConcurrencyDeadlockError, InvocationStatusOwnershipError.
+        With `linger` it gathers more for so many seconds, since each pause costs two writes. Returns () after `timeout` seconds. Raises WaitDepthError, ConcurrencyDeadlockError, InvocationStatusOwnershipError.
         """
         ...
 
