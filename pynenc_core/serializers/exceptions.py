@@ -28,7 +28,9 @@ MAX_VALUE_DEPTH = 20
 MAX_REPR = 1024
 MAX_NAME = 500
 MAX_STATE = 64 * 1024
-"""All in characters, items or levels. Arguments beyond their bound are kept as text, and the exception becomes a RemoteError."""
+MAX_WHOLE = 512 * 1024
+"""In characters, items, levels, and the last in bytes, so that an error can be stored even where there is no place for
+large values. Arguments beyond their bound are kept as text, and the exception becomes a RemoteError."""
 
 _NOTE_TITLE = "Traceback where it was raised:\n"
 _RESERVED = {"__notes__", "remote_traceback"}
@@ -74,7 +76,10 @@ def cut(text: str, limit: int) -> str:
 def encode_exception(error: BaseException) -> bytes:
     """Return an exception as JSON: class, message, arguments, attributes, notes, traceback text. Never raises."""
     try:
-        return _write(_told(error, _traceback_text(error), MAX_GROUP_DEPTH))
+        told = _told(error, _traceback_text(error), MAX_GROUP_DEPTH)
+        data = _write(told)
+        # Each part has its bound, but a group or an object may have very many of them.
+        return data if len(data) <= MAX_WHOLE else _write(Told(told.module, told.name, told.message, told.text))
     except Exception as failure:  # noqa: BLE001 - an exception may be of any making, and its invocation must end all the same
         kind = type(error)
         text = f"(it could not be looked into: {type(failure).__name__})"

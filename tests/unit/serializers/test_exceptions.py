@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationTimeoutError, RetryError
 from pynenc_core.errors.serialization import ArgumentEncodingError, PayloadDecodingError, RemoteError
-from pynenc_core.serializers.exceptions import MAX_MESSAGE, MAX_TRACEBACK, cut, decode_exception, encode_exception
+from pynenc_core.serializers.exceptions import MAX_MESSAGE, MAX_TRACEBACK, MAX_WHOLE, cut, decode_exception, encode_exception
 
 
 class CustomConstructorError(Exception):
@@ -335,6 +335,18 @@ def test_sizes_are_bounded() -> None:
     assert len(back.traceback) <= MAX_TRACEBACK
     assert back.message.startswith("mmm")
     assert "characters left out" in back.message
+
+
+def test_the_whole_is_bounded_however_many_parts_there_are() -> None:
+    group = ExceptionGroup("all", [ExceptionGroup("some", [ValueError("\x00" * 10_000) for _ in range(50)]) for _ in range(10)])
+    loaded = LostError("text")
+    vars(loaded).update({f"attribute{number}": "x" * 60_000 for number in range(50)})
+    for error in (group, loaded):
+        data = encode_exception(raised(error))
+        assert len(data) <= MAX_WHOLE
+        back = decode_exception(data)
+        assert isinstance(back, RemoteError)
+        assert back.message == str(error)
 
 
 def test_a_long_traceback_keeps_its_head_and_tail() -> None:
