@@ -14,6 +14,7 @@ add(1, 2).result
 from __future__ import annotations
 
 from pynenc_core.app import Pynenc
+from pynenc_core.builder import PynencBuilder
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.invocations import RetryError
 from pynenc_core.group import InvocationGroup
@@ -23,4 +24,4 @@ from pynenc_core.task import Task
 
 __version__ = "0.1.0"
 
-__all__ = ["Invocation", "InvocationGroup", "Pynenc", "PynencError", "RetryError", "ReusedInvocation", "Status", "Task"]
+__all__ = ["Invocation", "InvocationGroup", "Pynenc", "PynencBuilder", "PynencError", "RetryError", "ReusedInvocation", "Status", "Task"]

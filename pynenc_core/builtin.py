@@ -16,4 +16,10 @@ def pynenc_serializers() -> Iterable[SerializerSpec]:
             summary="typed JSON: no code or class name from data is ever run or imported",
             target="pynenc_core.serializers.json_serializer:JsonSerializer",
         ),
+        SerializerSpec(
+            name="pickle",
+            summary="whatever pickle carries, under a signature; needs a key in [tool.pynenc.pickle]",
+            target="pynenc_core.serializers.pickle_serializer:PickleSerializer",
+            settings="pynenc_core.serializers.pickle_settings:PickleSettings",
+        ),
     ]

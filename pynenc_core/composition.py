@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+import attrs
 
 from pynenc_core import builtin
 from pynenc_core.client_data import ClientDataStore
@@ -18,6 +20,7 @@ from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.registry import TaskRegistry
 from pynenc_core.orchestration.split import SplitDispatcher
 from pynenc_core.plugins import BackendSpec, BrokerSpec, PluginManager, RunnerSpec, StateBackendSpec
+from pynenc_core.plugins.discovery import import_target
 from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.clock import SYSTEM_CLOCK, Clock
 from pynenc_core.ports.dispatcher import Dispatcher
@@ -163,8 +166,7 @@ class AppParts:
     def _engine(self, broker: BaseBroker, state: BaseStateBackend) -> Engine:
         joined = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)  # type: ignore[type-abstract]
         dispatcher = joined or SplitDispatcher(broker, state)
-        serializer_spec = self.plugins.catalog.serializer(self.conf.app.serializer_cls)
-        serializer = self.plugins.catalog.load_class(serializer_spec, BaseSerializer)()  # type: ignore[type-abstract]
+        serializer = self._serializer()
         chosen = self.conf.client_data
         data = ClientDataStore(
             self.logger,
@@ -185,3 +187,12 @@ class AppParts:
             runner_settings=self.conf.runner,
             orchestrator_settings=self.conf.orchestrator,
         )
+
+    def _serializer(self) -> BaseSerializer:
+        """Return the serializer that is configured, made with its own section of the settings where its spec names one."""
+        spec = self.plugins.catalog.serializer(self.conf.app.serializer_cls)
+        made: Callable[..., BaseSerializer] = self.plugins.catalog.load_class(spec, BaseSerializer)  # type: ignore[type-abstract]
+        if not spec.settings:
+            return made()
+        section: Any = self.section(cast("type[Any]", import_target(spec.settings)))
+        return made(**{field.name: getattr(section, field.name) for field in attrs.fields(type(section))})
