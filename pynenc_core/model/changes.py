@@ -153,12 +153,15 @@ def claimed(
 def applied(invocation_id: str, state: State, change: Change, now: float) -> tuple[State, tuple[InvocationHistory, ...]]:
     """Return the state after a change whose expectation is met, and its history entries.
 
-    An owned status keeps the owner, any other releases it. Only a claim raises the claim number.
+    An owned status keeps the owner, any other releases it. Only a claim raises the claim number. A change that enters no
+    status leaves its reason in history and nothing else anywhere.
     """
     to = change.to
     owner = change.claimant or state.runner_id
     claim = state.claim + 1 if change.claimant else state.claim
     entries = _entries(invocation_id, state.seq, now, change.through or (to,), owner, claim, change.by, change.reason)
+    if not change.through:
+        return attrs.evolve(state, seq=state.seq + 1), entries
     new = State(  # spelt out as above
         status=to,
         runner_id=owner if to in OWNED else "",
@@ -171,7 +174,7 @@ def applied(invocation_id: str, state: State, change: Change, now: float) -> tup
         outcome=change.outcome if to in FINAL else None,
         reason=change.reason,
         seq=state.seq + len(entries),
-        since=now if change.through else state.since,
+        since=now,
         awaits=change.awaits,
         outbox=state.outbox + change.outbox,
     )

@@ -15,7 +15,7 @@ from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.holdings import Holdings
 from pynenc_core.orchestration.slots import Slots
-from pynenc_core.orchestration.transitions import change
+from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 
 _NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease

@@ -15,7 +15,7 @@ import attrs
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Refusal, SettleReply
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.transitions import was_written_before
+from pynenc_core.ports.transitions import was_written_before
 
 _BACKOFF_START, _BACKOFF_MOST = 0.05, 5.0  # seconds between attempts while the store is away
 

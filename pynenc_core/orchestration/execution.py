@@ -20,8 +20,8 @@ from pynenc_core.model import Change, Payload, SignalKind
 from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.registry import TaskDefinition
-from pynenc_core.orchestration.transitions import change
 from pynenc_core.ports.clock import SYSTEM_RANDOM
+from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 
 _ARRIVAL = 1.0  # seconds in which a thread meets an exception that was set in it

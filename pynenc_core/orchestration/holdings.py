@@ -12,7 +12,7 @@ from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.transitions import change
+from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
 
 

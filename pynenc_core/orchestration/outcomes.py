@@ -13,7 +13,7 @@ from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.registry import TaskDefinition
-from pynenc_core.orchestration.transitions import change, raise_refusal
+from pynenc_core.ports.transitions import change, raise_refusal
 from pynenc_core.status import OWNED, Owner, Status
 
 _PAGE = 200

@@ -14,8 +14,8 @@ from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.slots import Slots
-from pynenc_core.orchestration.transitions import change, raise_refusal
 from pynenc_core.orchestration.waiting import Interest
+from pynenc_core.ports.transitions import change, raise_refusal
 from pynenc_core.status import Status
 
 _RANK_STEP = 1e-3  # seconds of rank by which awaited work comes before who waits for it

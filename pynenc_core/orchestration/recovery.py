@@ -9,7 +9,7 @@ import msgspec
 
 from pynenc_core.model import Change, InvocationRecord, Query, SignalKind
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.transitions import change
+from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
 
 MAX_CRASHES = 3  # promises.md, P5
