@@ -14,7 +14,7 @@ from arch import source
 CODES = r"[A-Z]+[0-9]+(?:\s*,\s*[A-Z]+[0-9]+)*"
 REASON = r"\s*\S.{7,}"
 IGNORES = {
-    re.compile(r"#\s*(?:ruff:\s*)?noqa\b", re.IGNORECASE): re.compile(rf"#\s*noqa:\s*{CODES}\s+{REASON}"),
+    re.compile(r"#\s*(?:ruff:\s*)?noqa\b", re.IGNORECASE): re.compile(rf"#\s*(?:ruff:\s*)?noqa:\s*{CODES}\s+{REASON}"),
     re.compile(r"#\s*type:\s*ignore\b"): re.compile(rf"#\s*type:\s*ignore\[[\w, -]+\]\s+#{REASON}"),
     re.compile(r"#\s*pyright:\s*ignore\b"): re.compile(rf"#\s*pyright:\s*ignore\[\w+(?:, *\w+)*\]\s+#{REASON}"),
     re.compile(r"#\s*mypy:"): re.compile("(?!)"),
@@ -83,7 +83,7 @@ def test_an_import_inside_a_function_says_why_it_is_late() -> None:
 
 
 def unexplained_late_imports(path: Path) -> Iterator[str]:
-    """Yield each run of late imports without a comment on one of its lines, or on the line before it."""
+    """Yield each run of late imports without a comment on one of its lines, or on the three before it."""
     explained = {line for line, _ in source.comments(path)}
     seen: set[int] = set()
     for function in source.functions(path):
@@ -98,7 +98,7 @@ def unexplained_late_imports(path: Path) -> Iterator[str]:
             last = line
             while last + 1 in late:
                 last += 1
-            if not explained & set(range(first - 1, last + 1)):
+            if not explained & set(range(first - 3, last + 1)):
                 yield f"{source.name(path)}:{line}"
 
 
@@ -151,6 +151,7 @@ def reasoned(comment: str) -> bool:
         ("# noqa: S301 signed and opt-in", True),
         ("# noqa: S301, BLE001 - the caller judges it", True),
         ("# ruff: noqa", False),
+        ("# ruff: noqa: S608 - all text here is constant", True),
         ("# type: ignore", False),
         ("# type: ignore[arg-type]", False),
         ("# type: ignore[arg-type]  # the stub lacks None", True),
