@@ -41,7 +41,8 @@ builder = getattr(getattr(PynencBuilder(), backend)(), runner.replace("-", "_") 
 try:
     builder.build()
 except Exception as error:
-    sys.exit(None if type(error).__name__ == expected else f"{runner} x {backend} raised {error!r}, not {expected}")
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    sys.exit(None if expected in kinds else f"{runner} x {backend} raised {error!r}, not {expected}")
 sys.exit(f"{runner} x {backend} was built, but cannot work: {expected} was expected")
 """
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
