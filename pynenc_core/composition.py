@@ -191,8 +191,8 @@ class AppParts:
     def _serializer(self) -> BaseSerializer:
         """Return the serializer that is configured, made with its own section of the settings where its spec names one."""
         spec = self.plugins.catalog.serializer(self.conf.app.serializer_cls)
-        made: Callable[..., BaseSerializer] = self.plugins.catalog.load_class(spec, BaseSerializer)  # type: ignore[type-abstract]
+        made = cast("Callable[..., BaseSerializer]", self.plugins.catalog.load_class(spec, BaseSerializer))
         if not spec.settings:
             return made()
         section: Any = self.section(cast("type[Any]", import_target(spec.settings)))
-        return made(**{field.name: getattr(section, field.name) for field in attrs.fields(type(section))})
+        return made(**attrs.asdict(section, recurse=False))
