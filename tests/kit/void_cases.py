@@ -7,6 +7,7 @@ from kit.void import VoidRaw, VoidSubject
 
 from pynenc_testkit.contracts import (
     DispatcherContract,
+    DurableContract,
     PluginContract,
     SharedBrokerContract,
     StateContract,
@@ -26,6 +27,10 @@ class TestState(_Void, StateContract):
 
 
 class TestDispatcher(_Void, DispatcherContract):
+    pass
+
+
+class TestDurability(_Void, DurableContract):
     pass
 
 

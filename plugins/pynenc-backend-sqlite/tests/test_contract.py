@@ -8,7 +8,14 @@ from typing import ClassVar
 
 import pytest
 
-from pynenc_testkit.contracts import DispatcherContract, SharedBrokerContract, StateContract, StateMachineContract
+from pynenc_testkit.contracts import (
+    DispatcherContract,
+    DurableContract,
+    PluginContract,
+    SharedBrokerContract,
+    StateContract,
+    StateMachineContract,
+)
 from pynenc_testkit.stores import Raw
 
 URL = "sqlite:///{folder}/store.db"
@@ -63,3 +70,11 @@ class TestStateMachine(SQLite, StateMachineContract):
 
 class TestBroker(SQLite, SharedBrokerContract):
     pass
+
+
+class TestDurability(SQLite, DurableContract):
+    pass
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "backend-sqlite"

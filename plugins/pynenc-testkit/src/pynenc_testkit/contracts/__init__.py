@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pynenc_testkit.contracts.brokers import BrokerContract, SharedBrokerContract
 from pynenc_testkit.contracts.dispatch import DispatcherContract
+from pynenc_testkit.contracts.durability import DurableContract
 from pynenc_testkit.contracts.machine import StateMachineContract
 from pynenc_testkit.contracts.plugins import PluginContract
 from pynenc_testkit.contracts.state import StateContract
@@ -11,6 +12,7 @@ from pynenc_testkit.contracts.state import StateContract
 __all__ = [
     "BrokerContract",
     "DispatcherContract",
+    "DurableContract",
     "PluginContract",
     "SharedBrokerContract",
     "StateContract",

@@ -115,19 +115,23 @@ def cut_everywhere(chokes: Sequence[str], store: Store, other: Store, raw: Raw, 
         if raw.dump() == before:
             operation(other, key)
             assert raw.dump() != before, "after the cut the operation does nothing any more"
-        _check(other, name, key)
+        assert_whole(other, name, key)
         submit(other, new(f"{key}-after"))
     raise AssertionError(f"{name} does not end after 200 driver calls")
 
 
 def _situations(store: Store) -> Iterator[tuple[int, str]]:
-    """Yield the number of each driver call to cut, with the name of a running invocation; two wait in its queue `q-<name>`."""
+    """Yield the number of each driver call to cut, with the name of a situation made for it."""
     for cut_at in range(1, 200):
-        key = f"n{cut_at}"
-        running(store, key, limits=limits(key), rank=0.0)
-        waiting = [new(f"{key}-{number}", queue=f"q-{key}", rank=float(number), limits=limits(key)) for number in (1, 2)]
-        submit(store, *waiting)
-        yield cut_at, key
+        prepare_situation(store, f"n{cut_at}")
+        yield cut_at, f"n{cut_at}"
+
+
+def prepare_situation(store: Store, key: str) -> None:
+    """Let an invocation run under this name and hold a limit for which two wait in the queue `q-<name>`."""
+    running(store, key, limits=limits(key), rank=0.0)
+    waiting = [new(f"{key}-{number}", queue=f"q-{key}", rank=float(number), limits=limits(key)) for number in (1, 2)]
+    submit(store, *waiting)
 
 
 def _is_cut(error: BaseException | None) -> bool:
@@ -138,7 +142,7 @@ def _is_cut(error: BaseException | None) -> bool:
     return False
 
 
-def _check(store: Store, name: str, key: str) -> None:
+def assert_whole(store: Store, name: str, key: str) -> None:
     """Assert that the operation, carried out once, has left all of what it writes."""
     found = store.state.get([key, f"{key}-x", f"{key}-y", f"{key}-1", f"{key}-2"])
     held = found[key].state
