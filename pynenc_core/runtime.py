@@ -73,9 +73,10 @@ class RunnerSide(AppParts):
         context: RunnerContext,
         children: Callable[[], Collection[str]],
         deliver: Callable[[Sequence[Signal]], None],
+        busy: Callable[[], bool],
     ) -> RunnerDuties:
         """Return the heartbeats of a runner and its children, and its share of the background services."""
-        return self.orchestrator.open_duties(context, children, deliver, self._anything_running)
+        return self.orchestrator.open_duties(context, children, deliver, busy)
 
     def signals(self, stop: Callable[[int], None], wake: Callable[[], None]) -> AbstractContextManager[None]:
         """Route SIGTERM and SIGINT to `stop`; `wake` is called after it, from an ordinary thread."""
@@ -126,9 +127,6 @@ class RunnerSide(AppParts):
         """Tell that a runner ended."""
         self.plugins.hooks.notify("pynenc_runner_stopped", runner=current_runner.get())
         self.logger.info("runner %s has stopped", context.runner_id)
-
-    def _anything_running(self) -> bool:
-        return True
 
     def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
         """Travel as the locator: another process imports its own. Raises AppLocatorError where it has none."""

@@ -35,6 +35,7 @@ class Claiming:
         self._dry = False
         """The last claim brought less than it asked for, and nobody has announced work since."""
         self._next_due: float | None = None
+        self._look_again: float | None = None
         self._courier: Courier
         self._hand: Callable[[Sequence[Job]], None]
         self._relieve: Callable[[], bool]
@@ -120,13 +121,20 @@ class Claiming:
     def _claim(self, free: int) -> None:
         jobs: Sequence[Job] = ()
         try:
-            if self._courier.in_doubt:
-                self._holdings.reconcile(self._courier)
+            self._look_for_lost_claims()
             jobs = self.take_in(self._courier.exchange(want=free * self._ahead()).claimed)
         finally:
             if len(jobs) < free:
                 self._slots.release(free - len(jobs))
         self._hand(jobs)
+
+    def _look_for_lost_claims(self) -> None:
+        """After a lost reply, and once more a lease later: such a call may be carried out after the first look."""
+        now = self._engine.clock.monotonic()
+        in_doubt = self._courier.in_doubt
+        if in_doubt or (self._look_again is not None and now >= self._look_again):
+            self._holdings.reconcile(self._courier)
+            self._look_again = now + self._engine.lease if in_doubt else None
 
     def _await_work(self) -> None:
         timeout = self._settings.idle_claim_timeout_sec

@@ -23,10 +23,8 @@ _BACKOFF_START, _BACKOFF_MOST = 0.05, 5.0  # seconds between attempts while the 
 @attrs.define(eq=False)
 class _Parcel:
     changes: tuple[Change, ...]
-    start: tuple[str, ...]
     want: int
     refused: tuple[Refusal | None, ...] = ()
-    not_started: tuple[str, ...] = ()
     claimed: tuple[InvocationRecord, ...] = ()
     error: BaseException | None = None
     done: bool = False
@@ -37,7 +35,6 @@ class Delivery:
     """What came of one exchange."""
 
     refused: tuple[Refusal | None, ...]
-    not_started: tuple[str, ...]
     claimed: tuple[InvocationRecord, ...]
 
 
@@ -56,12 +53,12 @@ class Courier:
         self.in_doubt = False
         """A call's reply was lost, so something may be owned here that nobody here knows of."""
 
-    def exchange(self, changes: Sequence[Change] = (), *, start: Sequence[str] = (), want: int = 0) -> Delivery:
-        """Settle changes, start what is PENDING, claim up to `want`; return when that is done.
+    def exchange(self, changes: Sequence[Change] = (), *, want: int = 0) -> Delivery:
+        """Settle changes and claim up to `want`; return when that is done.
 
         While the store is away it tries again, until `give_up`; then it raises BackendUnavailableError.
         """
-        parcel = _Parcel(tuple(changes), tuple(start), want)
+        parcel = _Parcel(tuple(changes), want)
         with self._turn:
             self._waiting.append(parcel)
             while self._busy and not parcel.done:
@@ -74,7 +71,7 @@ class Courier:
             self._carry(load)
         if parcel.error is not None:
             raise parcel.error
-        return Delivery(parcel.refused, parcel.not_started, parcel.claimed)
+        return Delivery(parcel.refused, parcel.claimed)
 
     @contextmanager
     def nothing_in_flight(self) -> Iterator[None]:
@@ -112,12 +109,11 @@ class Courier:
 
     def _call(self, load: list[_Parcel]) -> SettleReply:
         changes = [change for parcel in load for change in parcel.changes]
-        start = [invocation_id for parcel in load for invocation_id in parcel.start]
         want = sum(parcel.want for parcel in load)
         backoff, tried = _BACKOFF_START, False
         while True:
             try:
-                reply = self._engine.dispatcher.settle(changes, start=start, ask=self._ask(want))
+                reply = self._engine.dispatcher.settle(changes, ask=self._ask(want))
             except BackendUnavailableError as error:
                 if not tried:
                     self._engine.logger.warning("results wait for the store of app %s: %s", self._engine.app_id, error)
@@ -143,10 +139,8 @@ def _forgive(changes: Sequence[Change], reply: SettleReply) -> SettleReply:
 
 def _distribute(load: list[_Parcel], reply: SettleReply) -> None:
     refused, claimed = list(reply.refused), list(reply.claim.claimed)
-    not_started = frozenset(reply.not_started)
     for parcel in load:
         parcel.refused = tuple(refused[: len(parcel.changes)])
         del refused[: len(parcel.changes)]
-        parcel.not_started = tuple(invocation_id for invocation_id in parcel.start if invocation_id in not_started)
         parcel.claimed = tuple(claimed[: parcel.want])
         del claimed[: parcel.want]

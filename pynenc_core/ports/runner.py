@@ -45,7 +45,7 @@ class RunnerLifecycle(ABC):
         self.duties = self._open_duties()
 
     def _open_duties(self) -> Duties:
-        return self.app.open_duties(self.runner_context, self.get_active_child_runner_ids, self._deliver)
+        return self.app.open_duties(self.runner_context, self.get_active_child_runner_ids, self._deliver, self._is_busy)
 
     def _make_events(self) -> None:
         self.hurry = Event()
@@ -102,6 +102,10 @@ class RunnerLifecycle(ABC):
         """Take requests to invocations that this runner or its children own; the default says that it cannot."""
         for each in signals:
             self.logger.warning("runner %s cannot pass a request to %s on to invocation %s", self.runner_id, each.kind, each.invocation_id)
+
+    def _is_busy(self) -> bool:
+        """Return whether anything runs that a request could be for; while it does, the store is asked once a second."""
+        return True
 
     def _log_shutdown(self, signum: int | None) -> None:
         """Log why this runner stops, before anything is torn down."""
@@ -312,6 +316,9 @@ class ExecutorRunner(BaseRunner):
     def _deliver(self, signals: Sequence[Signal]) -> None:
         if hasattr(self, "executor"):
             self.executor.deliver(signals)
+
+    def _is_busy(self) -> bool:
+        return hasattr(self, "executor") and self.executor.running + self.executor.paused > 0
 
     def _waiting_for_results(
         self,

@@ -156,8 +156,12 @@ class RunnerView(StoreView, Protocol):
         context: RunnerContext,
         children: Callable[[], Collection[str]],
         deliver: Callable[[Sequence[Signal]], None],
+        busy: Callable[[], bool],
     ) -> Duties:
-        """Return new duties: `children` names the living children, `deliver` takes the requests that heartbeats bring."""
+        """Return new duties: `children` names the living children, `deliver` takes the requests that heartbeats bring.
+
+        `busy` says whether anything runs that a request could be for.
+        """
         ...
 
     def signals(self, stop: Callable[[int], None], wake: Callable[[], None]) -> AbstractContextManager[None]:
