@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -81,7 +81,8 @@ def runner_process(runner: str) -> Iterator[Running]:
     try:
         yield running
     except BaseException:
-        running.stop(hurried=True)
+        with suppress(RunnerFailedError):  # what happened first is what has to be told
+            running.stop(hurried=True)
         raise
     running.stop(hurried=False)
 
