@@ -9,7 +9,7 @@ import binascii
 import functools
 import sys
 from collections.abc import Callable, Hashable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag
 from math import isfinite
@@ -116,9 +116,13 @@ def _datetime_to_text(value: datetime) -> str:
     zone: Any = value.tzinfo
     zoneinfo = sys.modules.get("zoneinfo")  # who passes a ZoneInfo has imported it
     key = zone.key if zoneinfo is not None and type(zone) is zoneinfo.ZoneInfo else None
-    if key is None or key not in _zones():
-        if zone is not None and value.utcoffset() is None:
+    if key is None or not _is_zone(key):
+        offset = value.utcoffset()
+        if zone is not None and offset is None:
             raise Misfit("its tzinfo gives no offset from UTC")
+        if zone is not None and type(zone) is not timezone and value.replace(fold=1 - value.fold).utcoffset() != offset:
+            # By Python's rules it equals no time of another zone, so not the one that would come back.
+            raise Misfit("it is a local time that occurs twice or never, in a time zone without a name", remedy="convert it to UTC")
         return value.isoformat()
     # A wall time of a zone, as it is: with an offset alone, times that occur twice would not compare equal.
     return f"{value.replace(tzinfo=None, fold=0).isoformat()}[{key}]{'2' if value.fold else ''}"
@@ -139,10 +143,14 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def _is_zone(key: str) -> bool:
+    return key.removeprefix("posix/").removeprefix("right/") in _zones()
+
+
 def _zone(key: str) -> Any:
     from zoneinfo import ZoneInfo  # as above
 
-    if key not in _zones():  # not left to ZoneInfo, which looks for a package named after the key
+    if not _is_zone(key):  # not left to ZoneInfo, which looks for a package named after the key
         raise ValueError("no such time zone")  # caught below; it only says what the text is not
     return ZoneInfo(key)
 

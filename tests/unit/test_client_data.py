@@ -9,7 +9,7 @@ import threading
 from collections.abc import Collection, Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynenc_core.client_data import CHUNK, KIB, MAX_SIZE, MIB, WARN_SIZE, ClientDataStore, LocalCache
@@ -17,6 +17,7 @@ from pynenc_core.errors.serialization import BlobMissingError, PayloadDecodingEr
 from pynenc_core.model import Blob, Payload
 from pynenc_core.ports.serializer import Where
 
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 WHERE = Where("shop:pay", "x")
 LOGGER = logging.getLogger("pynenc.test_client_data")
 HOUR = 3600.0
@@ -82,6 +83,7 @@ def test_without_the_store_up_to_a_mib_stays_inline_and_more_is_refused(*, enabl
     )
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), max_size=6), st.integers(0, 40))
 def test_what_is_packed_is_unpacked_by_another_process(parts: list[tuple[str, int]], threshold: int) -> None:
     values = [(Where("shop:pay", f"p{number}"), (letter * size).encode()) for number, (letter, size) in enumerate(parts)]
@@ -149,6 +151,7 @@ def test_a_large_value_is_warned_about_once_for_each_parameter(caplog: pytest.Lo
     ]
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 30)), max_size=60), st.integers(0, 5), st.integers(0, 100))
 def test_the_local_cache_stays_within_both_bounds(steps: list[tuple[int, int]], entries: int, size: int) -> None:
     cache = LocalCache(entries, size)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, TypedDict, Unpack
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynenc_core.errors.serialization import ArgumentBindingError, ArgumentEncodingError, PayloadDecodingError, ResultEncodingError
@@ -29,6 +29,7 @@ from pynenc_core.signatures import (
     shown,
 )
 
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 JSON = JsonSerializer()
 MISSING: Any = object()
 FORGOTTEN: Any = None
@@ -111,6 +112,7 @@ ARGS = st.lists(st.integers(0, 9), max_size=4).map(tuple)
 KWARGS = st.dictionaries(st.sampled_from(["x", "y", "a", "b", "c", "d", "e", "z", "rest", "items"]), st.integers(0, 9), max_size=4)
 
 
+@UNHURRIED
 @given(st.sampled_from(FUNCTIONS), ARGS, KWARGS)
 def test_binds_whatever_python_binds_and_refuses_whatever_python_refuses(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -351,6 +353,7 @@ def test_a_broken_repr_breaks_no_log_line() -> None:
         assert all("Unspeakable" in each or "RuntimeError" in each for each in text.values())
 
 
+@UNHURRIED
 @given(st.recursive(st.text() | st.integers() | st.binary(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_truncated_is_at_most_80_characters(value: object) -> None:
     assert len(shown({"x": value}, Shown.TRUNCATED)["x"]) <= 80

@@ -14,13 +14,16 @@ from typing import Any, Never
 import attrs
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationTimeoutError, RetryError
 from pynenc_core.errors.serialization import ArgumentEncodingError, PayloadDecodingError, RemoteError
 from pynenc_core.serializers.exceptions import MAX_MESSAGE, MAX_TRACEBACK, MAX_WHOLE, cut, decode_exception, encode_exception
+
+
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 
 
 class CustomConstructorError(Exception):
@@ -356,6 +359,7 @@ def test_a_long_traceback_keeps_its_head_and_tail() -> None:
     assert text.endswith("yyy\n")
 
 
+@UNHURRIED
 @given(st.text(), st.integers(min_value=100, max_value=500))
 def test_a_cut_text_is_within_its_limit(text: str, limit: int) -> None:
     done = cut(text * 20, limit)
@@ -370,6 +374,7 @@ PLAIN = st.recursive(
 )
 
 
+@UNHURRIED
 @given(st.lists(PLAIN, max_size=3))
 def test_any_plain_arguments_come_back(arguments: list[Any]) -> None:
     back = there_and_back(ValueError(*arguments))
@@ -377,6 +382,7 @@ def test_any_plain_arguments_come_back(arguments: list[Any]) -> None:
     assert repr(back.args) == repr(tuple(arguments))
 
 
+@UNHURRIED
 @given(st.builds(ShopError, st.text(), st.lists(st.text()).map(tuple), st.integers()))
 def test_any_error_of_ours_comes_back(error: ShopError) -> None:
     back = there_and_back(error)

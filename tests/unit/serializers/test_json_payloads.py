@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynenc_core.errors.serialization import PayloadDecodingError
 from pynenc_core.ports.serializer import Where
 from pynenc_core.serializers.json_serializer import JsonSerializer
 
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 WHERE = Where("shop:pay", "x")
 SERIALIZER = JsonSerializer()
 
@@ -121,6 +122,7 @@ def test_nothing_of_a_secret_value_is_said() -> None:
         assert caught.value.__cause__ is None
 
 
+@UNHURRIED
 @given(st.binary(max_size=40), st.sampled_from([Any, int, Positive, dict[int, Color], UUID | str | None, set[tuple[int, ...]]]))
 def test_random_bytes_are_a_value_or_a_typed_error(data: bytes, annotation: object) -> None:
     with contextlib.suppress(PayloadDecodingError):

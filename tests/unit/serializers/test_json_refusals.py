@@ -8,7 +8,7 @@ import enum
 import pickle
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
@@ -87,6 +87,19 @@ class Explosive:
     @classmethod
     def from_json(cls, data: Any) -> Explosive:
         raise AssertionError(data)
+
+
+class Nameless(tzinfo):
+    """A time zone without a name, which leaves summer time some day at midnight."""
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(hours=2 if when is not None and when.hour == 0 and not when.fold else 1)
+
+    def dst(self, when: datetime | None) -> timedelta:
+        return self.utcoffset(when)
+
+    def tzname(self, _when: datetime | None) -> None:
+        return None
 
 
 class Guarding(type):
@@ -247,6 +260,14 @@ def test_none_where_it_is_not_allowed_says_how_to_allow_it() -> None:
         "task shop:pay: argument 'x', annotated `int`, cannot be sent: it is None where `int` is declared; "
         "annotate it as `int | None` if it may be None"
     )
+
+
+def test_a_time_that_occurs_twice_in_a_nameless_zone_is_refused_and_others_come_back() -> None:
+    day = datetime(2026, 1, 1, 12, tzinfo=Nameless())
+    assert SERIALIZER.decode(SERIALIZER.encode(day, datetime, where=WHERE), datetime, where=WHERE) == day
+    error = refused(day.replace(hour=0), datetime)
+    assert error.problem == "it is a local time that occurs twice or never, in a time zone without a name"
+    assert error.remedy == "convert it to UTC"
 
 
 def test_the_way_out_of_a_subclass_is_one_that_works() -> None:

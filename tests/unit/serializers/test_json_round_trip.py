@@ -21,12 +21,13 @@ from zoneinfo import ZoneInfo
 import attrs
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pynenc_core.ports.serializer import JsonSerializable, Where
 from pynenc_core.serializers.json_serializer import JsonSerializer
 
+UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 WHERE = Where("shop:pay", "x")
 SERIALIZER = JsonSerializer()
 T = TypeVar("T")
@@ -394,6 +395,7 @@ def typed(draw: st.DrawFn, depth: int = 3) -> Typed:  # noqa: PLR0911 - a kind a
     return union, st.one_of([values, others]) if union is not Any else ATOMS[-1][1]
 
 
+@UNHURRIED
 @given(st.data())
 def test_any_value_of_any_type_comes_back(data: st.DataObject) -> None:
     annotation, values = data.draw(typed())
@@ -408,6 +410,7 @@ JSON = st.recursive(
 )
 
 
+@UNHURRIED
 @given(JSON)
 def test_what_json_can_say_needs_no_annotation(value: object) -> None:
     assert same(there_and_back(value, Any), value)
