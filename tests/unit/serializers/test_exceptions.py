@@ -22,7 +22,6 @@ from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationT
 from pynenc_core.errors.serialization import ArgumentEncodingError, PayloadDecodingError, RemoteError
 from pynenc_core.serializers.exceptions import MAX_MESSAGE, MAX_TRACEBACK, MAX_WHOLE, cut, decode_exception, encode_exception
 
-
 UNHURRIED = settings(deadline=None)  # the machine may be busy with other tests
 
 
