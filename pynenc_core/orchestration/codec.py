@@ -63,7 +63,8 @@ class CallCodec:
             problem = f"it was encoded by serializer {call.serializer!r}, this app uses {self.serializer.name!r}"
             raise PayloadDecodingError(call.task_id, "arguments", problem=problem)
         signature = definition.signature
-        payloads = [(Where(call.task_id, name), payload) for name, payload in call.arguments]
+        places = signature.by_name
+        payloads = [(places[name].where if name in places else Where(call.task_id, name), payload) for name, payload in call.arguments]
         contents = self.data.unpack_all(payloads, self._fetch)
         stored = zip((name for name, _ in call.arguments), contents, strict=True)
         return signature.unbind(decode_call(signature, self.serializer, stored))
