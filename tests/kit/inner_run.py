@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import attrs
 import pytest
 
-PATIENCE = "0.3"
+PATIENCE = "1"
 """Seconds after which the inner run gives up waiting for something that must happen: here it often never does."""
 
 
@@ -30,7 +30,7 @@ class Result:
         return self.name.partition("[")[0]
 
 
-def run_inside(config: pytest.Config, folder: Path, *arguments: str) -> list[Result]:
+def run_inside(config: pytest.Config, folder: Path, *arguments: str, **environment: str) -> list[Result]:
     """Run pytest with this run's configuration; return the result of every test.
 
     Raises AssertionError with the inner run's output when it did not get as far as running tests.
@@ -38,7 +38,7 @@ def run_inside(config: pytest.Config, folder: Path, *arguments: str) -> list[Res
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", f"--config-file={config.inipath}", f"--rootdir={config.rootpath}", "-p", "no:cacheprovider"]
     command += ["-q", "--tb=line", "-o", "junit_family=xunit1", f"--junit-xml={report}", *arguments]
-    run = subprocess.run(command, env={**os.environ, "PYNENC_TEST_PATIENCE": PATIENCE}, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, env={**os.environ, "PYNENC_TEST_PATIENCE": PATIENCE, **environment}, capture_output=True, text=True, check=False)
     assert run.returncode in {0, 1}, run.stdout + run.stderr
     return [_result(case) for case in ElementTree.parse(report).iter("testcase")]  # noqa: S314 - written by the run above
 

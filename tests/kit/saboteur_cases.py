@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 import pytest
@@ -53,15 +54,20 @@ class _Subject:
         return _Raw(place)
 
 
+PART = os.environ.get("PYNENC_KIT_PART", "0/1")
+"""Which of how many equal parts of the saboteurs this run takes."""
+
+
 def _cases() -> dict[str, type]:
     """Make a class for each saboteur and contract, named `Test<Saboteur>Of<State|Dispatcher>`; `Nobody` is correct."""
     halves: list[tuple[str, dict[str, Any]]] = [("Nobody", {})]
     halves += [(spoilt.__name__, {"state_class": spoilt}) for spoilt in STATE_SABOTEURS]
     halves += [(spoilt.__name__, {"dispatcher_class": spoilt}) for spoilt in DISPATCHER_SABOTEURS]
+    part, parts = map(int, PART.split("/"))
     contracts = {"State": StateContract, "Dispatcher": DispatcherContract}
     return {
         f"Test{name}Of{label}": type(f"Test{name}Of{label}", (_Subject, contract), {**body, "__module__": __name__})
-        for name, body in halves
+        for name, body in halves[part::parts]
         for label, contract in contracts.items()
     }
 

@@ -17,7 +17,9 @@ from pynenc_core.plugins import PluginManager
 from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.dispatcher import Dispatcher
 from pynenc_core.ports.state_backend import BaseStateBackend
+from pynenc_core.status import Owner
 from pynenc_testkit.clock import ManualClock
+from pynenc_testkit.values import PlainValues
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -36,11 +38,19 @@ class KitApp:
     clock: ManualClock
     settings: Mapping[type, object] = attrs.field(factory=dict[type, object])
     """Settings to hand out instead of a class's defaults."""
+    values: PlainValues = attrs.field(factory=PlainValues)
+    """What turns values into what is stored, and back; it knows no tasks."""
+    acting: dict[str, Owner] = attrs.field(factory=dict[str, Owner])
+    """By invocation: under which claim the test's thread executes it."""
 
     @property
     def logger(self) -> logging.Logger:
         """The logger `pynenc.<app_id>`."""
         return logging.getLogger(f"pynenc.{self.app_id}")
+
+    def acting_owner(self, invocation_id: str) -> Owner | None:
+        """Return what `acting` holds for the invocation."""
+        return self.acting.get(invocation_id)
 
     def store_url(self, part: str) -> str:
         """Return the same URL for every part."""

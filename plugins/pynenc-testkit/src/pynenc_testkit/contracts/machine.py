@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
@@ -15,7 +15,7 @@ from pynenc_core.status import FINAL, OWNED, Status
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.interruptions import CutError, Scissors
 from pynenc_testkit.contracts.model import ModelInvocation, ModelStore
-from pynenc_testkit.contracts.subject import StorageSubject
+from pynenc_testkit.contracts.subject import StorageSubject, fresh_place
 from pynenc_testkit.interleaver import choked
 from pynenc_testkit.samples import claim, ids, new, statuses, submit
 from pynenc_testkit.stores import KitApp, Store
@@ -49,10 +49,8 @@ class StorageMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         """Open a fresh store twice, as two processes."""
-        self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        name = self.folder.name
-        place = self.url.replace("{folder}", name).replace("{name}", name.rpartition("/")[2])
-        app = KitApp("kit", place, ManualClock(ticking=True))
+        self.cleanup = ExitStack()
+        app = KitApp("kit", self.cleanup.enter_context(fresh_place(self.url)), ManualClock(ticking=True))
         self.stores = [type(self).open_store(app) for _ in range(2)]
         for store in self.stores:
             store.state.prepare()
@@ -64,8 +62,8 @@ class StorageMachine(RuleBasedStateMachine):
         """Close the store."""
         for store in getattr(self, "stores", ()):
             store.close()
-        if hasattr(self, "folder"):
-            self.folder.cleanup()
+        if hasattr(self, "cleanup"):
+            self.cleanup.close()
 
     def _held(self, data: st.DataObject, *of: Status) -> ModelInvocation:
         return self.model.invocations[data.draw(st.sampled_from(self.model.of(*of)), label="invocation")]

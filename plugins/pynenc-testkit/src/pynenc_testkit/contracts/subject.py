@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +16,15 @@ from pynenc_testkit.interleaver import SILENCE, Interleaver
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
+
+
+@contextmanager
+def fresh_place(url: str) -> Iterator[str]:
+    """Fill in a URL's `{folder}` and `{name}`; the folder is in memory where the system has such a place, and is removed."""
+    memory = Path("/dev/shm")  # noqa: S108 - the directory made in it belongs to this user alone
+    within = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="pynenc-kit-", dir=within, ignore_cleanup_errors=True) as folder:
+        yield url.replace("{folder}", folder).replace("{name}", Path(folder).name)
 
 
 @pytest.mark.pynenc_contract
@@ -39,9 +51,10 @@ class StorageSubject:
         return ManualClock(ticking=True)
 
     @pytest.fixture
-    def place(self, tmp_path: Path) -> str:
+    def place(self) -> Iterator[str]:
         """The URL of this test's store."""
-        return self.url.replace("{folder}", str(tmp_path)).replace("{name}", tmp_path.name)
+        with fresh_place(self.url) as place:
+            yield place
 
     @pytest.fixture
     def opened(self, place: str, clock: ManualClock) -> Iterator[Opener]:
