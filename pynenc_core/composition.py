@@ -15,10 +15,12 @@ from pynenc_core.client_data import ClientDataStore
 from pynenc_core.configuration.settings import Settings, load_settings
 from pynenc_core.hooks import PluginHooks
 from pynenc_core.orchestration.codec import CallCodec
+from pynenc_core.orchestration.current import running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.registry import TaskRegistry
 from pynenc_core.orchestration.split import SplitDispatcher
+from pynenc_core.orchestration.values import TaskValues
 from pynenc_core.plugins import BackendSpec, BrokerSpec, PluginManager, RunnerSpec, StateBackendSpec
 from pynenc_core.plugins.discovery import import_target
 from pynenc_core.ports.broker import BaseBroker
@@ -27,6 +29,7 @@ from pynenc_core.ports.dispatcher import Dispatcher
 from pynenc_core.ports.serializer import BaseSerializer
 from pynenc_core.ports.state_backend import BaseStateBackend
 from pynenc_core.redaction import redact_url
+from pynenc_core.status import Owner
 
 S = TypeVar("S")
 _CORE = "core"
@@ -56,6 +59,8 @@ class AppParts:
         self._starting = threading.RLock()
         self._orchestrator: AppOrchestrator | None = None
         self._broker: BaseBroker | None = None
+        self._values: TaskValues | None = None
+        """Made with the first start; stays after a close, since what still runs may have an exception to tell."""
         self._decorated: dict[str, Mapping[str, Any]] = {}
 
     @property
@@ -76,6 +81,18 @@ class AppParts:
     def section(self, settings_class: type[S]) -> S:
         """Return the settings of one section, loaded from all layers."""
         return self.conf.section(settings_class)  # type: ignore[type-var] # plugins' classes are checked when they are loaded
+
+    @property
+    def values(self) -> TaskValues:
+        """What turns results, exceptions and arguments into what is stored, and back; starts the app at the first use."""
+        if self._values is None:
+            return TaskValues(self.app_id, self.orchestrator.engine.codec, self.tasks)
+        return self._values
+
+    def acting_owner(self, invocation_id: str) -> Owner | None:
+        """Return the claim under which this thread or coroutine executes that invocation; None when it does not."""
+        job = running_job.get()
+        return job.owner if job is not None and job.invocation_id == invocation_id else None
 
     def store_url(self, part: str) -> str:
         """Return where a part stores: the app's URL, unless that part was chosen by name and has settings of its own."""
@@ -122,6 +139,11 @@ class AppParts:
                 if self._orchestrator is None:
                     self._orchestrator = self._start()
         return self._orchestrator
+
+    @property
+    def state_backend(self) -> BaseStateBackend:
+        """The store of every record of this app; starts the app at the first use. Raises as `orchestrator`."""
+        return self.orchestrator.engine.state
 
     @property
     def started(self) -> bool:
@@ -175,13 +197,15 @@ class AppParts:
             local_cache_size=chosen.local_cache_size,
         )
         keep = self.conf.orchestrator.auto_final_invocation_purge_hours * 3600 + _GRACE_OF_BLOBS
+        codec = CallCodec(serializer, data, state.get_blobs, keep, state.serialize_exception, state.deserialize_exception)
+        self._values = TaskValues(self.app_id, codec, self.tasks)
         return Engine(
             app_id=self.app_id,
             logger=self.logger,
             clock=self._clock,
             state=state,
             dispatcher=dispatcher,
-            codec=CallCodec(serializer, data, state.get_blobs, keep),
+            codec=codec,
             tasks=self.tasks,
             hooks=PluginHooks(self.plugins),
             runner_settings=self.conf.runner,

@@ -12,6 +12,7 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower cas
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)  # ten bits at a time halves the work of spelling a number
 _RANDOM_BITS = 82
 _TAIL_MASK = (1 << _RANDOM_BITS) - 1
+_LAST_MILLISECOND = (1 << 48) - 1  # in the year 10889
 
 
 def _spell(number: int, pairs: int) -> str:
@@ -54,6 +55,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_ids.forget_after_fork)
 
 new_id = _ids.new
+
+
+def first_id_at(seconds: float) -> str:
+    """Return the smallest id that can be made in the millisecond of an instant, given in seconds since 1970.
+
+    Ids made before that millisecond sort below it, all others do not. An instant outside of what ids can name (before
+    1970, after 10888) counts as the nearest that they can.
+    """
+    milliseconds = min(max(int(min(max(seconds, 0.0), _LAST_MILLISECOND) * 1000), 0), _LAST_MILLISECOND)
+    return _spell(milliseconds << _RANDOM_BITS, 13)
 
 
 def new_runner_id(class_name: str) -> str:

@@ -37,12 +37,19 @@ class CallCodec:
         data: ClientDataStore,
         fetch: Callable[[Collection[str]], Mapping[str, bytes]],
         keep: float,
+        tell: Callable[[BaseException], bytes] = encode_exception,
+        read: Callable[[bytes], BaseException] = decode_exception,
     ) -> None:
-        """`fetch` gets blobs from the store; `keep` is for how many seconds a blob has to live after it was last referenced."""
+        """`fetch` gets blobs from the store; `keep` is for how many seconds a blob has to live after it was last referenced.
+
+        `tell` and `read` are the store's own way to keep exceptions as data.
+        """
         self.serializer = serializer
         self.data = data
         self._fetch = fetch
         self._keep = keep
+        self._tell = tell
+        self._read = read
 
     def encode_call(self, definition: TaskDefinition, arguments: Mapping[str, Any]) -> EncodedCall:
         """Encode bound arguments. Raises ArgumentEncodingError, PayloadTooLargeError."""
@@ -80,11 +87,23 @@ class CallCodec:
 
     def encode_error(self, error: BaseException) -> tuple[Payload, tuple[Blob, ...]]:
         """Encode an exception as data; never fails."""
-        return self._place(encode_exception(error), _ERROR)
+        try:
+            data = self._tell(error)
+        except Exception:  # noqa: BLE001 - a backend's own way may fail; the invocation has to end all the same
+            data = encode_exception(error)
+        return self.pack_error(data)
 
     def decode_error(self, payload: Payload) -> BaseException:
         """Return an exception from data. Raises PayloadDecodingError, BlobMissingError."""
-        return decode_exception(self.data.unpack(payload, _ERROR, self._fetch))
+        return self._read(self.unpack_error(payload))
+
+    def pack_error(self, data: bytes) -> tuple[Payload, tuple[Blob, ...]]:
+        """Return what stands for an encoded exception in a record, and the blobs to store with it."""
+        return self._place(data, _ERROR)
+
+    def unpack_error(self, payload: Payload) -> bytes:
+        """Return the encoded exception that a payload stands for. Raises BlobMissingError."""
+        return self.data.unpack(payload, _ERROR, self._fetch)
 
     def _place(self, data: bytes, where: Where) -> tuple[Payload, tuple[Blob, ...]]:
         blobs: list[Blob] = []

@@ -21,7 +21,7 @@ from pynenc_core.orchestration.current import Job, current_context, current_runn
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.clock import SYSTEM_RANDOM
-from pynenc_core.ports.transitions import change
+from pynenc_core.ports.transitions import change, reason_of
 from pynenc_core.status import Status
 
 _ARRIVAL = 1.0  # seconds in which a thread meets an exception that was set in it
@@ -124,7 +124,7 @@ class Execution:
 
     def _failed(self, job: Job, definition: TaskDefinition, error: BaseException) -> Change:
         outcome, blobs = self._engine.codec.encode_error(error)
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = reason_of(error)
         decision = decide_retry(self._engine, definition, error, job.record.state.attempts, job.invocation_id)
         self._engine.logger.debug("invocation %s of %s raised %s", job.invocation_id, definition.task_id, reason)
         if not decision.again:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from pynenc_core.model import RunnerContext, Signal
-from pynenc_core.orchestration.contexts import store_runner_context
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.executor import ThreadExecutor
 from pynenc_core.orchestration.heartbeat import Heartbeat
@@ -41,7 +40,7 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
 
     def store_runner_context(self, context: RunnerContext) -> None:
         """Keep a runner context and its parents, so that history can name them."""
-        store_runner_context(self.engine, context)
+        self.engine.state.store_runner_context(context)
 
     def announce(self, context: RunnerContext) -> None:
         """Tell which tasks this runner knows, and bring back what was parked for want of one of them."""

@@ -13,7 +13,7 @@ from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.registry import TaskDefinition
-from pynenc_core.ports.transitions import change, raise_refusal
+from pynenc_core.ports.transitions import change, raise_refusal, reason_of
 from pynenc_core.status import OWNED, Owner, Status
 
 _PAGE = 200
@@ -87,12 +87,12 @@ class Outcomes:
         """Write an exception together with FAILED. Raises as `set_invocation_status`."""
         record = self.record(invocation_id)
         outcome, blobs = self.engine.codec.encode_error(error)
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = reason_of(error)
         self.settle(change(record, (Status.FAILED,), by=by.runner_id, owner=by, outcome=outcome, blobs=blobs, attempts=1, reason=reason))
 
     def set_invocation_retry(self, invocation_id: str, error: BaseException, by: Owner) -> None:
         """Let an invocation be tried again after `error`; counts an attempt. Raises as `set_invocation_status`."""
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = reason_of(error)
         self.settle(change(self.record(invocation_id), (Status.RETRY,), by=by.runner_id, owner=by, attempts=1, reason=reason))
 
     def reroute_invocations(self, invocation_ids: Collection[str], runner_context: RunnerContext) -> int:

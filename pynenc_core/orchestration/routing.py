@@ -11,7 +11,6 @@ from pynenc_core.identifiers import new_id
 from pynenc_core.model import Batch, InvocationDTO, NewInvocation, RunnerContext, Submitted, WorkflowIdentity
 from pynenc_core.orchestration.codec import EncodedCall
 from pynenc_core.orchestration.concurrency import limits_of, unique_key_of
-from pynenc_core.orchestration.contexts import store_runner_context
 from pynenc_core.orchestration.current import current_context, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.registry import TaskDefinition
@@ -84,5 +83,5 @@ class Routing:
         with self._lock:
             if self._outside is None or self._outside.pid != RunnerContext.external().pid:
                 self._outside = RunnerContext.external()
-                store_runner_context(self._engine, self._outside)
+                self._engine.state.store_runner_context(self._outside)
             return self._outside

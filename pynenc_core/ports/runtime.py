@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 
 from pynenc_core.model import InvocationRecord, RunnerContext, Signal
 from pynenc_core.ports.clock import Clock
+from pynenc_core.ports.values import ValueCodec
+from pynenc_core.status import Owner
 
 S = TypeVar("S")
 
@@ -30,6 +32,15 @@ class StoreView(Protocol):
     @property
     def clock(self) -> Clock:
         """Where waits and intervals take their time from."""
+        ...
+
+    @property
+    def values(self) -> ValueCodec:
+        """What turns this app's results, exceptions and arguments into what is stored, and back."""
+        ...
+
+    def acting_owner(self, invocation_id: str) -> Owner | None:
+        """Return the claim under which this thread or coroutine executes that invocation; None when it does not."""
         ...
 
     def store_url(self, part: str) -> str:

@@ -30,6 +30,29 @@ def change(record: InvocationRecord, through: Sequence[Status], *, by: str, owne
     )
 
 
+def owned_change(record: InvocationRecord, to: Status, owner: Owner | None, **details: Any) -> Change:
+    """Return the change by which `owner` leaves the status it owns; None stands for somebody who owns nothing.
+
+    Raises InvocationStatusOwnershipError for a stale owner, whatever it asks for, and InvocationStatusTransitionError for
+    what the table does not allow.
+    """
+    state = record.state
+    ended_by_itself = owner is not None and state.final and owner.claim == state.claim
+    if owner is not None and owner != state.owner and not ended_by_itself:
+        raise InvocationStatusOwnershipError(
+            record.invocation_id, str(state.status), str(to), state.runner_id, state.claim, owner.runner_id, owner.claim
+        )
+    return change(record, (to,), by=owner.runner_id if owner else "", owner=owner, **details)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the line that history shows of an exception: class and message, at most 500 characters. Never raises."""
+    try:
+        return f"{type(error).__name__}: {error}"[:500]
+    except Exception as failure:  # noqa: BLE001 - the message is made by the user's code, the record is ours
+        return f"{type(error).__name__} (its message could not be made: {type(failure).__name__})"[:500]
+
+
 def raise_refusal(app_id: str, asked: Change, refusal: Refusal) -> None:
     """Raise the error that a refused change stands for."""
     if refusal.status is None:

@@ -1,0 +1,22 @@
+"""What may go wrong with reading what is kept of an invocation."""
+
+from __future__ import annotations
+
+import attrs
+
+from pynenc_core.errors.invocations import InvocationError
+
+
+@attrs.define(eq=False)
+class OutcomeMissingError(InvocationError):
+    """A result or an exception was asked for that the invocation does not have."""
+
+    status: str
+    wanted: str
+    """`result` or `exception`."""
+
+    def __str__(self) -> str:
+        return (
+            f"invocation {self.invocation_id} is {self.status} and has no {self.wanted}: a result is stored with SUCCESS, "
+            "an exception with FAILED or QUARANTINED; `Invocation.get_result` waits until there is one"
+        )
