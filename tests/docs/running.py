@@ -15,6 +15,7 @@ import attrs
 
 from docs.pages import ROOT, Block, Role
 
+_SHELL = "/bin/sh"
 _AT_MOST = 60.0  # seconds for one command
 _STOP = 40.0
 _RUNNER = re.compile(r"\brunner start\b")
@@ -105,23 +106,22 @@ class Project:
         if _RUNNER.search(command.line):
             self._start(block, command.line)
             return
-        self._printed = self._execute(block, ["bash", "-c", command.line], command.line)
-        assert matches(command.shown, self._printed), (
-            f"{block.place}: below `{command.line}` this is shown:\n{command.shown}\nand this was printed:\n{self._printed}"
-        )
+        self._printed = self._execute(block, [_SHELL, "-c", command.line], command.line)
+        self._compare(block, command.shown)
+
+    def _compare(self, block: Block, shown: str) -> None:
+        assert matches(shown, self._printed), f"{block.place}: this is shown:\n{shown}\nand this was printed:\n{self._printed}"
 
     def _execute(self, block: Block, command: list[str], shown: str) -> str:
         done = subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True, timeout=_AT_MOST, check=False)
-        expected = 1 if block.detail == "fails" else 0
-        assert done.returncode == expected, (
-            f"{block.place}: exit code {done.returncode} of\n{shown}\n{done.stdout}\n{done.stderr}{self._logs()}"
-        )
+        said = f"{done.stdout}\n{done.stderr}{self._logs()}"
+        assert done.returncode == (1 if block.detail == "fails" else 0), f"{block.place}: exit code {done.returncode} of\n{shown}\n{said}"
         return done.stdout + done.stderr
 
     def _start(self, block: Block, line: str) -> None:
         log = self.folder / f".background-{len(self._background)}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(["bash", "-c", f"exec {line}"], cwd=self.folder, env=_environment(), stdout=output, stderr=output)
+            process = subprocess.Popen([_SHELL, "-c", f"exec {line}"], cwd=self.folder, env=_environment(), stdout=output, stderr=output)
         self._background.append((block, process, log))
 
     def _logs(self) -> str:

@@ -1,0 +1,131 @@
+"""Writes the parts of the reference that the code itself knows: settings, errors, hooks and the public names.
+
+`PYTHONPATH=tests .venv/bin/python -m docs.reference` puts them into the pages; a test compares.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pynenc_core
+import pynenc_core.errors
+from docs.pages import ROOT
+from docs.settings import paragraphs, settings
+from pynenc_core import Pynenc, RetryError
+from pynenc_core.builder import PynencBuilder
+from pynenc_core.errors.base import PynencError
+from pynenc_core.plugins.hookspecs import ALL_HOOKS
+from pynenc_core.ports.runtime import RunnerView, StoreView
+
+_MADE_BY_USERS = (Pynenc, RetryError)
+_VIEWS = (StoreView, RunnerView)  # what stores and runners see of an app, documented where their authors look
+_SPECS = {"backend_spec", "make_runner", "runner_spec", "store_specs"}
+_INSIDE = {name for view in _VIEWS for base in view.__mro__ for name in vars(base)} - {"app_id", "logger", "orchestrator"} | _SPECS
+_MARK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+
+
+def errors() -> str:
+    """Return a table of errors for each theme, with the module to import them from."""
+    parts = []
+    for found in pkgutil.iter_modules(pynenc_core.errors.__path__, "pynenc_core.errors."):
+        module = importlib.import_module(found.name)
+        classes = [each for each in vars(module).values() if _is_error_of(each, module)]
+        rows = [f"| `{cls.__name__}` | `{cls.__base__.__name__}` | {paragraphs(cls)[0]} |" for cls in classes]
+        head = "| error | kind of | when |\n|---|---|---|"
+        parts.append(f"## `{module.__name__}`\n\n{paragraphs(module)[0]}\n\n{head}\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def _is_error_of(found: object, module: types.ModuleType) -> bool:
+    return isinstance(found, type) and issubclass(found, PynencError) and found.__module__ == module.__name__
+
+
+def hooks() -> str:
+    """Return each hook with its signature and its documentation."""
+    parts = []
+    for protocol in ALL_HOOKS:
+        for name, function in vars(protocol).items():
+            if name.startswith("pynenc_"):
+                options = function.pynenc_spec
+                kind = "first result" if options["firstresult"] else "historic" if options["historic"] else "all"
+                text = "\n\n".join(paragraphs(function))
+                parts.append(f"## `{name}`\n\n`{name}{_signature(function)}` · {kind}\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def api() -> str:
+    """Return the public classes of the package with their methods and properties, each with its documentation."""
+    classes = [getattr(pynenc_core, name) for name in pynenc_core.__all__]
+    classes = list(dict.fromkeys((*classes, PynencBuilder)))
+    return "\n".join(_class(cls, classes) for cls in classes)
+
+
+def _class(cls: type, listed: list[type]) -> str:
+    where = "pynenc_core" if cls.__name__ in pynenc_core.__all__ else cls.__module__
+    made = f" · `{cls.__name__}{_signature(cls.__init__)}`" if cls in _MADE_BY_USERS else ""
+    lines = [f"## `{cls.__name__}`\n", f"`from {where} import {cls.__name__}`{made}\n", "\n\n".join(paragraphs(cls)) + "\n"]
+    for name, member in _members(cls, listed):
+        kind = "" if callable(member) else " (property)" if isinstance(member, property) else ""
+        lines.append(f"**`{name}{_signature(member) if callable(member) else ''}`**{kind}: " + " ".join(paragraphs(member)) + "\n")
+    return "\n".join(lines)
+
+
+def _members(cls: type, listed: list[type]) -> Iterator[tuple[str, Any]]:
+    """Yield what a class adds to the bases that are on the page; of the app, without what its runners and stores see."""
+    own = [base for base in cls.__mro__ if base.__module__.startswith("pynenc_core") and (base is cls or base not in listed)]
+    names = dict.fromkeys(name for base in own for name in vars(base) if not name.startswith("_") or name == "__call__")
+    for name in names:
+        member = inspect.getattr_static(cls, name)
+        if inspect.getdoc(member) and isinstance(member, (property, types.FunctionType)) and not (cls is Pynenc and name in _INSIDE):
+            yield name, member
+
+
+def _signature(function: Callable[..., object]) -> str:
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(annotation=_AsWritten(parameter.annotation)) for name, parameter in signature.parameters.items() if name != "self"
+    ]
+    returns = signature.empty if signature.return_annotation == "None" else _AsWritten(signature.return_annotation)
+    text = str(signature.replace(parameters=parameters, return_annotation=returns))
+    return re.sub(r"<class '([\w.]+)'>|<[\w.]+ object at \w+>", lambda found: found[1] or "...", text)
+
+
+class _AsWritten:
+    """An annotation as it stands in the source, where `inspect` would put quotes around it."""
+
+    def __init__(self, text: object) -> None:
+        self._text = "Any" if text is inspect.Parameter.empty else str(text)
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+GENERATORS: dict[str, Callable[[], str]] = {"settings": settings, "errors": errors, "hooks": hooks, "api": api}
+
+
+def regenerated(page: str) -> str:
+    """Return a page with its generated parts as the code has them now; parts that others generate stay."""
+
+    def written(found: re.Match[str]) -> str:
+        generate = GENERATORS.get(found["name"])
+        return f"{found[1]}\n{generate()}\n{found[4]}" if generate else found[0]
+
+    return _MARK.sub(written, page)
+
+
+def generated_pages() -> list[Path]:
+    """Return the pages that have generated parts."""
+    marked = {page: {found["name"] for found in _MARK.finditer(page.read_text())} for page in (ROOT / "docs").rglob("*.md")}
+    return sorted(page for page, names in marked.items() if names & set(GENERATORS))
+
+
+if __name__ == "__main__":
+    for path in generated_pages():
+        path.write_text(regenerated(path.read_text()))

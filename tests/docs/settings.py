@@ -1,0 +1,94 @@
+"""Writes the tables of settings from the classes that declare them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from typing import Any, Literal, cast
+
+import attrs
+import msgspec
+
+from docs.pages import ROOT
+from pynenc_core.config import CORE_SECTIONS, TaskSettings
+from pynenc_core.configuration.sections import APP, FieldInfo, Section, Sections
+from pynenc_core.plugins import PluginManager
+
+_UNREAD = r" \*"
+_COMPOUND = {tuple: "list of {}", dict: "table of {}", type: "class"}
+
+
+def paragraphs(documented: object) -> list[str]:
+    """Return the paragraphs of a docstring, each on one line; indented ones are code and stay as they are."""
+    text = inspect.getdoc(documented) or ""
+    return [
+        f"```text\n{part}\n```" if part.startswith("    ") else " ".join(part.split()).replace("|", "\\|")
+        for part in re.split(r"\n\s*\n", text)
+    ]
+
+
+def settings() -> str:
+    """Return a table for each section of the configuration, the core's and those of the installed plugins."""
+    sections = Sections(CORE_SECTIONS, PluginManager().catalog.settings_targets)
+    core = [cls.section for cls in CORE_SECTIONS]
+    names = [*core, *(name for name in sections.names() if name not in core)]
+    return "\n".join(_section(sections.get(name), ours=name in core) for name in names)
+
+
+def _section(section: Section, *, ours: bool) -> str:
+    title = f"[tool.pynenc.{section.name}]" if section.name != APP else "[tool.pynenc]"
+    brought = "" if ours else f" Brought by `{section.cls.__module__.partition('.')[0].replace('_', '-')}`."
+    unread = unread_settings()
+    rows = [
+        f"| `{field.name}`{_UNREAD if field.name in unread else ''} | {_type(field.annotation)} | {_default(field)} | {field.summary} "
+        f"| `{_variable(section, field)}` |"
+        for field in section.fields.values()
+    ]
+    head = "| setting | type | default | what it does | variable |\n|---|---|---|---|---|"
+    return f"## `{title}`\n\n{paragraphs(section.cls)[0]}{brought}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def unread_settings() -> frozenset[str]:
+    """Return the names of settings that no line of the core and the plugins reads yet; the tables mark them."""
+    sources = [*ROOT.glob("pynenc_core/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+    text = "".join(path.read_text() for path in sources if path.name not in {"config.py", "builder.py"})
+    read = {False: set(re.findall(r"\.(\w+)\b", text)), True: set(re.findall(r"\boptions\.(\w+)\b", text))}
+    fields = {cls: attrs.fields(cast("type[attrs.AttrsInstance]", cls)) for cls in CORE_SECTIONS}
+    return frozenset(field.name for cls, found in fields.items() for field in found if field.name not in read[cls is TaskSettings])
+
+
+def _variable(section: Section, field: FieldInfo) -> str:
+    return "__".join(part.upper() for part in ("pynenc", section.name, field.name) if part)
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is None:
+        return "none"
+    if value in ("", ()):
+        return "empty"
+    if isinstance(value, tuple):
+        value = [getattr(item, "__name__", item) for item in value]
+    return f"`{round(value, 4) if isinstance(value, float) else value!r}`"
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return " ".join(part for part in (_type(arguments[0]), *map(_bounds, arguments[1:])) if part)
+    if origin is Literal:
+        return " \\| ".join(f"`{value}`" for value in arguments)
+    if origin in {typing.Union, types.UnionType}:
+        return " or ".join(_type(argument) for argument in arguments)
+    if origin is not None:
+        return _COMPOUND[origin].format(_type(arguments[-1] if origin is dict else arguments[0]))
+    return "none" if annotation is type(None) else str(annotation.__name__)
+
+
+def _bounds(meta: object) -> str:
+    if not isinstance(meta, msgspec.Meta):
+        return ""
+    signs = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+    return ", ".join(f"{sign} {getattr(meta, name)}" for name, sign in signs if getattr(meta, name) is not None)

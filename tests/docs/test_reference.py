@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from docs.pages import ROOT
+from docs.reference import GENERATORS, generated_pages, regenerated
+
+_HOW = "write it anew: PYTHONPATH=tests .venv/bin/python -m docs.reference"
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in generated_pages()])
+def test_the_reference_says_what_the_code_says(page: Path) -> None:
+    written, now = page.read_text(), regenerated(page.read_text())
+    differing = [line for line in now.splitlines() if line not in written] + [line for line in written.splitlines() if line not in now]
+    assert written == now, "\n".join([_HOW, *differing])
+
+
+def test_every_part_that_the_code_knows_is_on_some_page() -> None:
+    text = "".join(page.read_text() for page in generated_pages())
+    assert [name for name in GENERATORS if f"<!-- generated: {name} -->" not in text] == []
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md") if page.name != "index.md"]
+    assert [page for page in pages if f"({page})" not in index and not page.startswith("decisions/")] == []
