@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 
-@attrs.define(eq=False)
 class BackendError(PynencError):
     """Something about one store, named by `store` without secrets."""
 
     store: str
 
 
-@attrs.define(eq=False)
 class BackendUnavailableError(BackendError):
     """The store cannot be reached, read or written at present; nothing that was acknowledged is lost."""
 
@@ -25,7 +21,6 @@ class BackendUnavailableError(BackendError):
         return f"{self.store} cannot be used: {self.problem}{f'; {self.remedy}' if self.remedy else ''}"
 
 
-@attrs.define(eq=False)
 class StoreFormatError(BackendError):
     """The store was written in a format that this version does not read."""
 
@@ -41,7 +36,6 @@ class StoreFormatError(BackendError):
         return f"{self.store} has format {self.found}, this pynenc writes {self.supported}: run `pynenc store migrate` first"
 
 
-@attrs.define(eq=False)
 class StoreCorruptError(BackendError):
     """The store is not what it should be: another program's file, or damaged."""
 
@@ -54,7 +48,6 @@ class StoreCorruptError(BackendError):
         )
 
 
-@attrs.define(eq=False)
 class UnsupportedError(PynencError):
     """A plugin was asked for something that it declares it cannot do."""
 

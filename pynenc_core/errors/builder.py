@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 
-@attrs.define(eq=False, slots=False)  # without slots, so that it may also be an AttributeError
 class UnknownBuilderMethodError(PynencError, AttributeError):
     """The builder has no such method, and no installed plugin brings it."""
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 _NAME_IT = "name one with `pynenc --app module:attribute ...`"
 
 
-@attrs.define(eq=False)
 class UsageError(PynencError):
     """What was typed cannot be carried out; the exit code is 2."""
 
 
-@attrs.define(eq=False)
 class NoAppFoundError(UsageError):
     """No app was named, and none is made in a file of the current directory."""
 
@@ -27,7 +23,6 @@ class NoAppFoundError(UsageError):
         return f"no file in {self.folder} makes an app{seen}; {_NAME_IT}, or go where your app is"
 
 
-@attrs.define(eq=False)
 class SeveralAppsFoundError(UsageError):
     """No app was named, and there are several to choose from."""
 
@@ -38,7 +33,6 @@ class SeveralAppsFoundError(UsageError):
         return f"there are several apps in {self.place}: {', '.join(self.found)}; {_NAME_IT}"
 
 
-@attrs.define(eq=False)
 class AppNotFoundError(UsageError):
     """The app that was named is not there."""
 
@@ -49,7 +43,6 @@ class AppNotFoundError(UsageError):
         return f"--app {self.locator}: {self.problem}; write it as module:attribute, and start where that module can be imported"
 
 
-@attrs.define(eq=False)
 class AppModuleError(PynencError):
     """The module of the app raised when it was imported: the mistake is in it, at the place named."""
 
@@ -63,7 +56,6 @@ class AppModuleError(PynencError):
         return f"module {self.module!r} cannot be imported: {place}{self.problem}; `pynenc --debug ...` shows the whole traceback"
 
 
-@attrs.define(eq=False)
 class UnknownTaskNameError(UsageError):
     """A short name of a task that fits several."""
 
@@ -74,7 +66,6 @@ class UnknownTaskNameError(UsageError):
         return f"--task {self.name} may be any of {', '.join(self.fitting)}; write more of it"
 
 
-@attrs.define(eq=False)
 class CommandTypeError(PynencError):
     """A plugin's command is none."""
 

@@ -6,17 +6,13 @@ a value that may be secret.
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 
-@attrs.define(eq=False, repr=False)
 class ConfigurationError(PynencError):
     """Something about the configuration."""
 
 
-@attrs.define(eq=False, repr=False)
 class UnknownSettingError(ConfigurationError):
     """A key that nothing reads."""
 
@@ -33,7 +29,6 @@ class UnknownSettingError(ConfigurationError):
         return f"{text}; known here: {', '.join(self.known)}" if self.known else f"{text}; `pynenc config show` lists all"
 
 
-@attrs.define(eq=False, repr=False)
 class UnknownSectionError(ConfigurationError):
     """A section that neither the core nor an installed plugin reads."""
 
@@ -50,7 +45,6 @@ class UnknownSectionError(ConfigurationError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class InvalidSettingError(ConfigurationError):
     """A value that does not fit its setting."""
 
@@ -65,7 +59,6 @@ class InvalidSettingError(ConfigurationError):
         return f"{self.origin}: the value of {self.key}{value} does not fit: {self.problem}"
 
 
-@attrs.define(eq=False, repr=False)
 class ConfigFileError(ConfigurationError):
     """A configuration file that is missing, unreadable or not in its format."""
 
@@ -77,7 +70,6 @@ class ConfigFileError(ConfigurationError):
         return f"the configuration file {self.path}, named by {self.origin}, cannot be used: {self.problem}"
 
 
-@attrs.define(eq=False, repr=False)
 class SettingsFrozenError(ConfigurationError):
     """A setting was assigned after the app had started and read it."""
 
@@ -90,7 +82,6 @@ class SettingsFrozenError(ConfigurationError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class SettingsClassError(ConfigurationError):
     """A class that cannot be a section: it is not made as `SettingsSection` says."""
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 
-@attrs.define(eq=False, slots=False)  # without slots, so that a subclass may also be a TimeoutError
 class InvocationError(PynencError):
     """Something about one invocation, named by `invocation_id`."""
 
     invocation_id: str
 
 
-@attrs.define(eq=False)
 class InvocationNotFoundError(InvocationError):
     """The store has no such invocation: it was never registered under this app, or it was purged."""
 
@@ -27,7 +23,6 @@ class InvocationNotFoundError(InvocationError):
         )
 
 
-@attrs.define(eq=False)
 class InvocationStatusTransitionError(InvocationError):
     """The status table does not allow this transition."""
 
@@ -40,7 +35,6 @@ class InvocationStatusTransitionError(InvocationError):
         return f"invocation {self.invocation_id} cannot go from {self.status} to {self.to}; allowed from {self.status}: {allowed}"
 
 
-@attrs.define(eq=False)
 class InvocationStatusOwnershipError(InvocationError):
     """The invocation belongs to somebody else now; nothing was written."""
 
@@ -60,7 +54,6 @@ class InvocationStatusOwnershipError(InvocationError):
         )
 
 
-@attrs.define(eq=False, slots=False)
 class InvocationTimeoutError(InvocationError, TimeoutError):
     """A bounded wait ended before the invocation was final; it goes on all the same."""
 
@@ -74,7 +67,6 @@ class InvocationTimeoutError(InvocationError, TimeoutError):
         )
 
 
-@attrs.define(eq=False)
 class InvocationCancelledError(InvocationError):
     """The invocation was cancelled, so it has no result."""
 
@@ -84,7 +76,6 @@ class InvocationCancelledError(InvocationError):
         return f"invocation {self.invocation_id} was cancelled{f' ({self.reason})' if self.reason else ''}, so it has no result"
 
 
-@attrs.define(eq=False)
 class InvocationQuarantinedError(InvocationError):
     """The invocation was set aside for good, so it has no result."""
 
@@ -97,7 +88,6 @@ class InvocationQuarantinedError(InvocationError):
         )
 
 
-@attrs.define(eq=False)
 class InvocationDroppedError(InvocationError):
     """Concurrency control dropped the invocation, so it has no result."""
 
@@ -108,7 +98,6 @@ class InvocationDroppedError(InvocationError):
         return f"invocation {self.invocation_id} was dropped by concurrency control{because}; it never ran and has no result"
 
 
-@attrs.define(eq=False)
 class WaitDepthError(InvocationError):
     """A chain of invocations that wait for each other is deeper than one worker may hold."""
 
@@ -121,7 +110,6 @@ class WaitDepthError(InvocationError):
         )
 
 
-@attrs.define(eq=False)
 class ConcurrencyDeadlockError(InvocationError):
     """Invocations wait for each other in a circle; the youngest waiter is ended."""
 
@@ -131,7 +119,6 @@ class ConcurrencyDeadlockError(InvocationError):
         return f"invocation {self.invocation_id} waits in a circle: {' -> '.join(self.circle)}; none of them could ever finish"
 
 
-@attrs.define(eq=False)
 class RetryError(PynencError):
     """Raise it in a task to be tried again; counts as an attempt, allowed `max_retries` times."""
 

@@ -6,14 +6,11 @@ what to upgrade or to uninstall.
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 _CHECK = "`pynenc plugins check` lists what is wrong"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginError(PynencError):
     """Something about one plugin, named by its entry point and the distribution that brings it."""
 
@@ -28,7 +25,6 @@ class PluginError(PynencError):
         return f"plugin {self.plugin!r} from {self.distribution}"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginLoadError(PluginError):
     """The plugin's module could not be imported or registered."""
 
@@ -41,7 +37,6 @@ class PluginLoadError(PluginError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class PluginHookNameError(PluginError):
     """The plugin implements a hook that does not exist, or one that would never be called."""
 
@@ -52,7 +47,6 @@ class PluginHookNameError(PluginError):
         return f"{self.who()} has a function {self.hook!r} that would never be called: {self.problem}"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginHookError(PluginError):
     """The plugin's implementation of a hook raised."""
 
@@ -63,7 +57,6 @@ class PluginHookError(PluginError):
         return f"{self.who()} failed in its hook {self.hook!r}: {self.problem}"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginResultError(PluginError):
     """The plugin's implementation of a hook returned something else than the hook promises."""
 
@@ -75,7 +68,6 @@ class PluginResultError(PluginError):
         return f"{self.who()} returned {self.got} from its hook {self.hook!r}, which must return {self.expected}"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginApiError(PluginError):
     """The plugin was written for another version of the plugin API."""
 
@@ -92,7 +84,6 @@ class PluginApiError(PluginError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class PluginTargetError(PluginError):
     """What the plugin names as the place of its code cannot be imported or is not what it should be."""
 
@@ -104,7 +95,6 @@ class PluginTargetError(PluginError):
         return f"{self.who()} says that {self.provides} is at {self.target!r}, which cannot be used: {self.problem}"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginConflictError(PynencError):
     """One name is claimed by several plugins, so none of them gets it."""
 
@@ -119,7 +109,6 @@ class PluginConflictError(PynencError):
         return f"{self.kind} name {self.name!r} is claimed by {' and '.join(self.claimants)}; uninstall all but one{way_out}"
 
 
-@attrs.define(eq=False, repr=False)
 class UnknownPluginError(PynencError):
     """No installed plugin offers this name."""
 
@@ -141,7 +130,6 @@ class UnknownPluginError(PynencError):
         return text + _notes(self.broken)
 
 
-@attrs.define(eq=False, repr=False)
 class NothingInstalledError(PynencError):
     """The core is installed without any plugin of the kind that is needed."""
 
@@ -159,7 +147,6 @@ class NothingInstalledError(PynencError):
         return text + _notes(self.broken)
 
 
-@attrs.define(eq=False, repr=False)
 class CapabilityError(PynencError):
     """Two components are configured together that cannot work together; each is named as in "runner 'inline'"."""
 
@@ -170,7 +157,6 @@ class CapabilityError(PynencError):
         return f"{self.first} cannot work with {self.second}"
 
 
-@attrs.define(eq=False, repr=False)
 class ProcessesNotCrossedError(CapabilityError):
     """A runner of several processes is configured with a store that only one process sees."""
 
@@ -187,7 +173,6 @@ class ProcessesNotCrossedError(CapabilityError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class BackendPromiseError(CapabilityError):
     """A backend promises what one of its halves does not keep."""
 
@@ -197,7 +182,6 @@ class BackendPromiseError(CapabilityError):
         return f"{self.first} says `{self.capability}=True` and its half, {self.second}, says False; tell the plugin's author"
 
 
-@attrs.define(eq=False, repr=False)
 class PluginSnapshotError(PynencError):
     """A child process found other plugins than its parent; it refuses to run."""
 
@@ -219,7 +203,6 @@ class PluginSnapshotError(PynencError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class SharedEntryPointsError(PynencError):
     """The public distribution `pynenc`, which uses the same command and entry-point names, is installed here too."""
 
@@ -234,7 +217,6 @@ class SharedEntryPointsError(PynencError):
         )
 
 
-@attrs.define(eq=False, repr=False)
 class ManagerNotPicklableError(PynencError, TypeError):
     """A plugin manager holds imported modules and stays in its process."""
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.invocations import InvocationError
 
 
-@attrs.define(eq=False)
 class OutcomeMissingError(InvocationError):
     """A result or an exception was asked for that the invocation does not have."""
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 
-@attrs.define(eq=False)
 class RunnerNotExecutableError(PynencError):
     """An app outside a runner was asked to execute."""
 
@@ -22,7 +19,6 @@ class RunnerNotExecutableError(PynencError):
         )
 
 
-@attrs.define(eq=False)
 class AppLocatorError(PynencError):
     """Another process could not find the app object."""
 
@@ -33,7 +29,6 @@ class AppLocatorError(PynencError):
         return f"the app {self.locator!r} cannot be found by another process: {self.problem}"
 
 
-@attrs.define(eq=False)
 class TaskInMainError(PynencError):
     """A task was defined in `__main__`, which no other process can import."""
 
@@ -46,7 +41,6 @@ class TaskInMainError(PynencError):
         )
 
 
-@attrs.define(eq=False)
 class TaskDefinitionError(PynencError):
     """A function cannot be made a task."""
 
@@ -57,7 +51,6 @@ class TaskDefinitionError(PynencError):
         return f"{self.function!r} cannot be a task: {self.problem}"
 
 
-@attrs.define(eq=False)
 class UnknownTaskError(PynencError):
     """No task of that id is registered on the app in this process."""
 
@@ -71,7 +64,6 @@ class UnknownTaskError(PynencError):
         )
 
 
-@attrs.define(eq=False)
 class TaskCancelled(PynencError):  # noqa: N818 - it is no mistake, it is a request that arrives as an exception
     """Raised inside a running task whose cancellation was requested."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 
 
@@ -19,7 +17,6 @@ def _then(remedy: str) -> str:
     return f"; {remedy}" if remedy else ""
 
 
-@attrs.define(eq=False, slots=False)  # without slots, so that a subclass may also be a TypeError
 class SerializationError(PynencError):
     """A value of one task could not be bound, encoded or decoded; `parameter` is "return value" for results."""
 
@@ -27,7 +24,6 @@ class SerializationError(PynencError):
     parameter: str
 
 
-@attrs.define(eq=False, slots=False)
 class ArgumentBindingError(SerializationError, TypeError):
     """The arguments do not fit the task's signature; a TypeError too, as for the same mistake with a plain function."""
 
@@ -45,7 +41,6 @@ class ArgumentBindingError(SerializationError, TypeError):
         return f"task {self.task_id} {said}; its signature is {self.signature}"
 
 
-@attrs.define(eq=False, slots=False)
 class ArgumentEncodingError(SerializationError):
     """An argument cannot be sent as its annotation (or the lack of one) promises; nothing was submitted."""
 
@@ -63,7 +58,6 @@ class ArgumentEncodingError(SerializationError):
         )
 
 
-@attrs.define(eq=False, slots=False)
 class ResultEncodingError(SerializationError):
     """A task returned what its return annotation (or the lack of one) cannot carry."""
 
@@ -79,7 +73,6 @@ class ResultEncodingError(SerializationError):
         )
 
 
-@attrs.define(eq=False, slots=False)
 class PayloadDecodingError(SerializationError):
     """Stored bytes are not what the task's annotation describes: damaged, foreign, or written by other code."""
 
@@ -94,7 +87,6 @@ class PayloadDecodingError(SerializationError):
         )
 
 
-@attrs.define(eq=False, slots=False)
 class PayloadSignatureError(PayloadDecodingError):
     """A payload that must be signed is not, or not with a key known here; it was not opened."""
 
@@ -105,7 +97,6 @@ class PayloadSignatureError(PayloadDecodingError):
         )
 
 
-@attrs.define(eq=False, slots=False)
 class BlobMissingError(PayloadDecodingError):
     """The store no longer has a large value that a record refers to."""
 
@@ -118,7 +109,6 @@ class BlobMissingError(PayloadDecodingError):
         )
 
 
-@attrs.define(eq=False, slots=False)
 class PayloadTooLargeError(SerializationError):
     """An encoded value is larger than may be stored."""
 
@@ -140,7 +130,6 @@ class PayloadTooLargeError(SerializationError):
         )
 
 
-@attrs.define(eq=False)
 class SigningKeyError(PynencError):
     """Pickle was asked for without a key that could protect it."""
 
@@ -162,14 +151,13 @@ class SigningKeyError(PynencError):
         )
 
 
-@attrs.define(eq=False)
 class RemoteError(PynencError):
     """An exception that happened elsewhere and whose class is not available, or not rebuildable, in this process."""
 
     type_name: str
     """Module and qualified name of its class."""
     message: str = ""
-    traceback: str = attrs.field(default="", repr=False)
+    traceback: str = ""
     """The text of its traceback, chained causes included."""
 
     def __str__(self) -> str:

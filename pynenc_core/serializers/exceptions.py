@@ -122,7 +122,7 @@ def _told(error: BaseException, text: str, depth: int) -> Told:
     kind = type(error)
     members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     group = tuple(_told(member, "", depth - 1) for member in members) if depth and len(members) <= MAX_GROUP else ()
-    fields = error.fields() if isinstance(error, PynencError) and "__attrs_attrs__" in vars(kind) else None
+    fields = error.fields() if isinstance(error, PynencError) and kind.__init__ is PynencError.__init__ and error.fields() else None
     arguments, exact = _carried((error.message,) if isinstance(error, BaseExceptionGroup) else _arguments(error))
     plain_fields, exact_fields = _carried(tuple((fields or {}).values()))
     state = {} if fields is not None else {key: value for key, value in vars(error).items() if key not in _RESERVED}
@@ -224,8 +224,7 @@ def _rebuilt(told: Told) -> Exception | None:
         if told.group is not None:
             made = kind(_unmarked(told.args[0]), [_raised(member) for member in told.group])
         elif told.fields is not None:
-            aliases = {field.name: field.alias or field.name for field in attrs.fields(kind)}
-            made = kind(**{aliases[key]: _unmarked(value) for key, value in told.fields.items()})
+            made = kind(**{key: _unmarked(value) for key, value in told.fields.items()})
         else:
             made = kind(*[_unmarked(argument) for argument in told.args])
         if type(made) is not kind or not all(name in vars(made) for name in told.lost):
@@ -257,7 +256,6 @@ def _ours(name: str) -> Any:
     waiting: list[Any] = [PynencError]
     while waiting:
         kind = waiting.pop()
-        # attrs makes a slotted class anew, and the first one stays listed for a while: take what its module holds.
         if kind.__qualname__ == name and vars(sys.modules.get(kind.__module__, types)).get(name) is kind:
             return kind
         waiting.extend(kind.__subclasses__())

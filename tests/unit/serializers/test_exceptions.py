@@ -71,7 +71,6 @@ class FrozenError(Exception):
     count: int = 0
 
 
-@attrs.define(eq=False)
 class ShopError(PynencError):
     shop: str
     tags: tuple[str, ...] = ()
