@@ -80,7 +80,8 @@ class Executor(Protocol):
     def wait_for(self, invocation_ids: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:
         """Called inside a running invocation: give its slot up until one of these is final; return which are.
 
-        With `linger` it gathers more for so many seconds, since each pause costs two writes. Returns () after `timeout` seconds. Raises WaitDepthError, ConcurrencyDeadlockError, InvocationStatusOwnershipError.
+        With `linger` it gathers more for so many seconds, since each pause costs two writes. Returns () after `timeout`
+        seconds. Raises WaitDepthError, ConcurrencyDeadlockError, InvocationStatusOwnershipError.
         """
         ...
 
