@@ -47,6 +47,8 @@ class Routing:
         by = self.context().runner_id
         new = tuple(self._new(definition, encoded, batch_id, rank, now, by) for encoded in calls)
         blobs = {blob.key: blob for encoded in calls for blob in encoded.blobs}
+        if new[0].invocation.workflow.workflow_id == new[0].invocation.invocation_id:
+            self._engine.state.store_workflow_type(definition.task_id)  # once a minute: no index of a store lists the types
         return self._engine.dispatcher.submit(Batch(batch_id=batch_id, invocations=new, blobs=tuple(blobs.values())))
 
     def _new(self, definition: TaskDefinition, encoded: EncodedCall, batch_id: str, rank: float, now: float, by: str) -> NewInvocation:
