@@ -31,8 +31,7 @@ class SQLiteCoordination(CoordinationStorage):
 
     def prepare(self) -> None:
         """Make the file and its tables, or check those that are there, and make sure that they can be written."""
-        with self.step():
-            pass
+        self.database.open()
 
     def close(self) -> None:
         """Close the file and stop listening."""

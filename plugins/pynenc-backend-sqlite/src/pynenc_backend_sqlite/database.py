@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from pynenc_backend_sqlite.place import locate, make_file
 from pynenc_backend_sqlite.settings import SQLiteSettings
+from pynenc_backend_sqlite.turn import Turn
 from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError, StoreFormatError
 from pynenc_core.ports.runtime import StoreView
 
@@ -52,16 +53,17 @@ class Database:
         self._settings = app.section(SQLiteSettings)
         self._patience = self._settings.busy_timeout_sec
         self._said = False
-        self._started = False
-        self.forget()
+        self._open_anew()
         _databases.add(self)
 
     def forget(self) -> None:
         """Start anew without touching the connections there were: they belong to the process this one was forked from."""
-        if self._started:
-            _abandoned.append((self._writer, self._readers))
-        self._started = True
-        self._turn = threading.Lock()
+        self._turn.close()
+        _abandoned.append((self._writer, self._readers))
+        self._open_anew()
+
+    def _open_anew(self) -> None:
+        self._turn = Turn(self.path.with_name(f"{self.path.name}-turn"))
         self._writer: Connection | None = None
         self._readers: deque[Connection] = deque()
         self.number = 0
@@ -113,8 +115,8 @@ class Database:
 
     def begin(self) -> Connection:
         """Wait for this process's turn and then for the file's, and begin a write transaction."""
-        if not self._turn.acquire(timeout=self._patience):
-            raise BackendUnavailableError(self.store, f"another thread has been writing for {self._patience:g} s")
+        if not self._turn.take(self._patience):
+            raise BackendUnavailableError(self.store, *_BUSY_PROBLEM)
         try:
             writer = self._writer or self._open()
             writer.begin(self._patience)
@@ -129,22 +131,32 @@ class Database:
         """End the transaction, if there still is one, and let the next writer on; after an error of SQLite's connect anew."""
         writer = self._writer
         try:
-            if writer is not None and error is not None:
-                if isinstance(error, sqlite3.Error):
-                    self._writer = None
-                    writer.close()
-                elif writer.in_transaction:
-                    writer.rollback()
+            if writer is not None and isinstance(error, sqlite3.Error):
+                self._writer = None
+                _make_room(writer, error)
+                writer.close()
+            elif writer is not None and writer.in_transaction:
+                writer.rollback()
         finally:
-            self._turn.release()
+            self._turn.give()
+
+    def open(self) -> None:
+        """Open the file, and make sure that it can be written."""
+        self.begin()
+        self.end(None)
 
     def close(self) -> None:
         """Close every connection; the next use opens them again."""
-        with self._turn:
+        if not self._turn.take(self._patience):
+            return
+        try:
             writer, self._writer = self._writer, None
             for connection in (*self._readers, *([writer] if writer else ())):
                 connection.close()
             self._readers.clear()
+        finally:
+            self._turn.give()
+            self._turn.close()
 
     def translated(self, error: sqlite3.Error) -> BackendError:
         """Return our error for one of SQLite's."""
@@ -161,8 +173,7 @@ class Database:
             return self._readers.pop()
         except IndexError:
             if not self.number:
-                with self._turn:
-                    self._writer = self._writer or self._open()
+                self.open()
             return self.connect()
 
     def _open(self) -> Connection:
@@ -181,6 +192,7 @@ class Database:
                 raise self.translated(error) from error
             raise
         self._writer = connection
+        self._turn.open()
         return connection
 
     def _check(self, connection: Connection) -> bool:
@@ -232,16 +244,26 @@ def _patiently(timeout: float, action: Callable[P, T], *arguments: P.args, **nam
         pause = min(pause * 1.5, _LONGEST)
 
 
+def _make_room(connection: Connection, error: sqlite3.Error) -> None:
+    """On a full disk write the log back to the file: it may be what fills the disk, and only a commit would do it otherwise."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.rollback()
+            connection.execute("PRAGMA wal_checkpoint(truncate)").close()
+
+
 def _fetch(connection: Connection, sql: str, values: tuple[object, ...]) -> list[Row]:
     return connection.execute(sql, values).fetchall()
 
 
+_BUSY_PROBLEM = ("others were writing all the time", "see what keeps it locked, or raise `busy_timeout_sec` in [tool.pynenc.sqlite]")
 _PROBLEMS = (
     ("SQLITE_FULL", "the disk is full", "nothing was written; it goes on by itself once there is space again"),
     ("SQLITE_READONLY", "it may only be read", "give write permission for the file and its directory"),
     ("SQLITE_CANTOPEN", "it cannot be opened", "check the path and its permissions"),
     ("SQLITE_PERM", "it may not be opened", "check its permissions"),
-    ("SQLITE_BUSY", "others were writing all the time", "raise `busy_timeout_sec` in [tool.pynenc.sqlite], or see what keeps it locked"),
+    ("SQLITE_BUSY", *_BUSY_PROBLEM),
     (
         "SQLITE_IOERR",
         "the disk does not read or write it",

@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -47,16 +47,17 @@ class Doorbell:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._started = False
-        self.forget()
+        self._begin_anew()
         _bells.add(self)
 
     def forget(self) -> None:
-        """Start anew: in a forked child the socket and those who wait are the parent's."""
-        for mine in (self._socket, self._sender) if self._started else ():
+        """Start anew: in a forked child the sockets and those who wait are the parent's."""
+        for mine in (self._socket, self._sender):
             if mine is not None:
                 mine.close()
-        self._started = True
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self.changed = threading.Condition()
         self.news = 0
         """How often this process was told that there may be work."""
@@ -80,7 +81,7 @@ class Doorbell:
             return self._address
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> Generator[None]:
         """Hold the lock, and have a thread listen for what others tell while this one waits."""
         with self.changed:
             self._waiting += 1

@@ -34,7 +34,8 @@ _BATCHES = "sqlite: submitted"
 """The kind of value under which the answer to a batch is kept that reused what was there."""
 _BATCH_KEPT = 3600.0
 """Seconds for which a batch may be repeated."""
-_LABELS = ("unique_key", "call_id", "parent_id", "workflow_id", "limit_key", "task_id", "workflow_type")
+_SELECTIVE = ("unique_key", "call_id", "parent_id", "workflow_id")
+_LABELS = (*_SELECTIVE, "limit_key", "task_id", "workflow_type")
 """A query's fields that are labels, the most selective first."""
 
 
@@ -235,24 +236,34 @@ def _entry(row: Row) -> InvocationHistory:
 
 
 def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
-    """Return the queries whose answers, each in order of ids, are together what fits: source, key, conditions and arguments."""
-    named = [(field, value) for field in _LABELS if (value := getattr(query, field))]
-    hashes: list[object] = [transitions.label(field, value) for field, value in named]
-    rest: list[str] = ["EXISTS (SELECT 1 FROM label AS x WHERE x.app = ?1 AND x.label = ? AND x.id = i.id)"] * len(hashes)
-    statuses: list[object] = [str(status) for status in sorted(query.statuses)]
-    among = f"i.status IN ({', '.join('?' * len(statuses))})"
+    """Return the lookups whose answers, each in order of ids, are together what fits: source, key, conditions and arguments.
+
+    What leads is an owner, a label that few have, a status that few are in, or any label or status, in this order.
+    """
+    rest = [_labelled(field, value) for field in _LABELS if (value := getattr(query, field))]
+    few = any(getattr(query, field) for field in _SELECTIVE)
     if query.queue:
-        rest.append("i.queue = ?")
-        hashes.append(query.queue)
+        rest.append(("i.queue = ?", [query.queue]))
+    statuses: list[object] = [str(status) for status in sorted(query.statuses)]
+    among = [(f"i.status IN ({', '.join('?' * len(statuses))})", statuses)] if statuses else []
     if query.runner_id:
-        if statuses:
-            rest.append(among)
-        return [(sql.BY_RUNNER, "i.id", ["i.app = ?1", "i.runner = ?", *rest], [query.runner_id, *hashes, *statuses])]
-    narrow = bool(named) and named[0][0] not in {"limit_key", "task_id", "workflow_type"}
-    if (statuses and not (narrow or query.statuses & FINAL)) or (statuses and not named):
-        return [(sql.BY_STATUS, "i.id", ["i.app = ?1", "i.status = ?", *rest], [status, *hashes]) for status in statuses]
-    if statuses:
-        rest.append(among)
-    if not named:
-        return [(sql.ALL, "i.id", ["i.app = ?1", *rest], [*hashes, *statuses])]
-    return [(sql.BY_LABEL, "l.id", ["l.app = ?1", "l.label = ?", *rest[1:]], [*hashes, *statuses])]
+        return [_lookup(sql.BY_RUNNER, "i.id", ("i.app = ?1 AND i.runner = ?", [query.runner_id]), *rest, *among)]
+    labelled = bool(rest) and rest[0][0] in {sql.HAS_LABEL, sql.IN_WORKFLOW}
+    if statuses and not few and not (labelled and query.statuses & FINAL):
+        return [_lookup(sql.BY_STATUS, "i.id", ("i.app = ?1 AND i.status = ?", [status]), *rest) for status in statuses]
+    if not labelled:
+        return [_lookup(sql.ALL, "i.id", ("i.app = ?1", []), *rest, *among)]
+    (condition, (first, *root)), *rest = rest
+    found = [_lookup(sql.BY_LABEL, "l.id", ("l.app = ?1 AND l.label = ?", [first]), *rest, *among)]
+    if condition == sql.IN_WORKFLOW:
+        found.append(_lookup(sql.ALL, "i.id", ("i.app = ?1 AND i.root AND i.id = ?", root), *rest, *among))
+    return found
+
+
+def _labelled(field: str, value: str) -> tuple[str, list[object]]:
+    hashed = transitions.label(field, value)
+    return (sql.IN_WORKFLOW, [hashed, value]) if field == "workflow_id" else (sql.HAS_LABEL, [hashed])
+
+
+def _lookup(source: str, key: str, *conditions: tuple[str, list[object]]) -> tuple[str, str, list[str], list[object]]:
+    return source, key, [text for text, _ in conditions], [each for _, arguments in conditions for each in arguments]

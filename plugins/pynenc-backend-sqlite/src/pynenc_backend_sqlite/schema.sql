@@ -16,6 +16,7 @@ CREATE TABLE invocation (
     seq INTEGER NOT NULL,
     since REAL NOT NULL,
     queue TEXT NOT NULL,
+    root INTEGER NOT NULL,      -- 1 where its workflow is named by its own id, which then is no label
     rank REAL NOT NULL,
     boost REAL,
     place REAL,                 -- the rank that counts, while it may be claimed now

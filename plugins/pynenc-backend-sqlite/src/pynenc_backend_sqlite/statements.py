@@ -23,8 +23,8 @@ _FIXED = "CROSS JOIN fixed AS f ON f.app = i.app AND f.id = i.id"
 _AMONG = "json_each(?2) AS j CROSS JOIN invocation AS i ON i.app = ?1 AND i.id = j.value"
 
 ADD = """
-INSERT INTO invocation (app, id, status, claim, seq, since, queue, rank, place, due, unique_key, limits, extra, steps)
-VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO invocation (app, id, status, claim, seq, since, root, queue, rank, place, due, unique_key, limits, extra, steps)
+VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
 """
 ADD_FIXED = "INSERT INTO fixed (app, id, body) VALUES (?1, ?2, ?3)"
 ADD_LABEL = "INSERT INTO label (app, label, id) VALUES (?1, ?2, ?3)"
@@ -90,6 +90,8 @@ BY_LABEL = "label AS l CROSS JOIN invocation AS i ON i.app = l.app AND i.id = l.
 BY_STATUS = "invocation AS i INDEXED BY by_status"
 BY_RUNNER = "invocation AS i INDEXED BY by_runner"
 ALL = "invocation AS i"
+HAS_LABEL = "EXISTS (SELECT 1 FROM label AS x WHERE x.app = ?1 AND x.label = ? AND x.id = i.id)"
+IN_WORKFLOW = f"({HAS_LABEL} OR (i.root AND i.id = ?))"
 
 # --- history ----------------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,8 @@ def labels(invocation: InvocationDTO) -> Iterator[int]:
     yield label("task_id", invocation.task_id)
     yield _hash("call_id", invocation.call_id)
     yield label("workflow_type", workflow.workflow_type)
-    yield _hash("workflow_id", workflow.workflow_id)
+    if workflow.workflow_id != invocation.invocation_id:
+        yield _hash("workflow_id", workflow.workflow_id)
     if invocation.parent_id:
         yield _hash("parent_id", invocation.parent_id)
     if invocation.unique_key:
@@ -118,7 +119,8 @@ def add(step: Step, new: NewInvocation) -> None:
     limits = encode(dto.limits) if dto.limits else None
     place = None if waits else dto.rank
     order = (dto.queue, dto.rank, place, state.due, dto.unique_key or None)
-    step.execute(sql.ADD, dto.invocation_id, str(state.status), 1, state.since, *order, limits, extra, STEP.pack(entry.at, 1))
+    root = dto.workflow.workflow_id == dto.invocation_id
+    step.execute(sql.ADD, dto.invocation_id, str(state.status), state.since, root, *order, limits, extra, STEP.pack(entry.at, 1))
     step.execute(sql.ADD_FIXED, dto.invocation_id, encode((dto, new.call)))
     step.connection.executemany(sql.ADD_LABEL, [(step.app, each, dto.invocation_id) for each in labels(dto)])
     step.note((entry,))
