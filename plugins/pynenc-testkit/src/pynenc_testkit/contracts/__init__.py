@@ -7,6 +7,7 @@ from pynenc_testkit.contracts.dispatch import DispatcherContract
 from pynenc_testkit.contracts.durability import DurableContract
 from pynenc_testkit.contracts.machine import StateMachineContract
 from pynenc_testkit.contracts.plugins import PluginContract
+from pynenc_testkit.contracts.runners import RunnerContract
 from pynenc_testkit.contracts.state import StateContract
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DispatcherContract",
     "DurableContract",
     "PluginContract",
+    "RunnerContract",
     "SharedBrokerContract",
     "StateContract",
     "StateMachineContract",

@@ -22,6 +22,8 @@ from pynenc_core.ports.state_backend import BaseStateBackend
 HEAVY = frozenset(
     {"asyncio", "click", "concurrent.futures", "hypothesis", "multiprocessing", "psutil", "pymongo", "pytest", "redis", "sqlite3", "ssl"}
 )
+OPEN = frozenset({"serialize_exception", "deserialize_exception", "discover_app_infos"})
+"""The public names of the state backend that a plugin may replace."""
 _LISTING = """
 import json, sys
 from importlib.metadata import entry_points
@@ -132,7 +134,7 @@ def overridden(found: type[BaseStateBackend]) -> list[str]:
     """Return the concrete public names of the core's state backend that a class replaces; it may only implement the verbs."""
     concrete = {name for name, value in _public(BaseStateBackend) if callable(value) and not getattr(value, "__isabstractmethod__", False)}
     theirs = [base for base in found.__mro__ if not base.__module__.startswith(("pynenc_core.", "builtins", "abc"))]
-    return sorted(name for base in theirs for name in vars(base) if name in concrete)
+    return sorted({name for base in theirs for name in vars(base) if name in concrete} - OPEN)
 
 
 def _public(owner: type) -> Iterable[tuple[str, object]]:

@@ -1,0 +1,16 @@
+"""The thread runner under the kit's contracts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pynenc_testkit.contracts import PluginContract, RunnerContract
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "runner-thread"
+
+
+class TestRunner(RunnerContract):
+    runner: ClassVar[str] = "thread"
+    own_processes: ClassVar[bool] = False

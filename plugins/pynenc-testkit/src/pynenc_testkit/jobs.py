@@ -1,0 +1,122 @@
+"""The tasks of the project that the runner contracts run: the kit copies this file into the project's folder.
+
+What a body does outside of the store it notes in the file `ledger` beside this one, a line for each effect.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+from pynenc_core import Pynenc, RetryError
+from pynenc_core.orchestration.current import current_runner
+
+FOLDER = Path(__file__).parent
+app = Pynenc(config_filepath=FOLDER / "project.toml")
+
+
+def note(*words: object) -> None:
+    """Append a line to the ledger, whole, whoever else writes."""
+    line = " ".join(map(str, words)) + "\n"
+    ledger = os.open(FOLDER / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(ledger, line.encode())
+    finally:
+        os.close(ledger)
+
+
+def pause(seconds: float) -> None:
+    """Take time, as a body that works."""
+    threading.Event().wait(seconds)
+
+
+@app.task
+def add(x: int, y: int) -> int:
+    """Return the sum, and note it."""
+    note("add", x, y)
+    return x + y
+
+
+@app.task
+async def async_add(x: int, y: int) -> int:
+    """Return the sum from a coroutine."""
+    note("async_add", x, y)
+    return x + y
+
+
+@app.task
+def double(text: str) -> str:
+    """Return the text twice."""
+    return text + text
+
+
+@app.task
+def hold(name: str, seconds: float) -> str:
+    """Note when it begins and ends, and take time between."""
+    note("+", name)
+    pause(seconds)
+    note("-", name)
+    return name
+
+
+@app.task
+def wait_for_gate(name: str) -> str:
+    """Run until the file `gate` is there."""
+    note("+", name)
+    while not (FOLDER / "gate").exists():
+        pause(0.01)
+    note("-", name)
+    return name
+
+
+@app.task
+def fail(message: str) -> None:
+    """Raise a ValueError."""
+    note("fail", message)
+    raise ValueError(message)
+
+
+@app.task
+def leave(code: int) -> None:
+    """Raise SystemExit."""
+    note("leave", code)
+    raise SystemExit(code)
+
+
+@app.task
+def die_once(name: str) -> str:
+    """Kill the own process at the first attempt, and return the name at the second."""
+    first = not (FOLDER / name).exists()
+    note("die_once", name)
+    if first:
+        (FOLDER / name).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name
+
+
+@app.task(max_retries=3)
+def third_time(name: str) -> int:
+    """Ask to be tried again twice; return the number of the attempt."""
+    note("third_time", name)
+    attempts = (FOLDER / "ledger").read_text().split("\n").count(f"third_time {name}")
+    if attempts < 3:
+        raise RetryError
+    return attempts
+
+
+@app.task
+def tree(depth: int, width: int) -> int:
+    """Wait for a tree of tasks below this one; return how many there were, itself included."""
+    if depth == 0:
+        return 1
+    return 1 + sum(tree.parallelize([(depth - 1, width)] * width).results)
+
+
+@app.task
+def parent(x: int) -> list[str]:
+    """Register a child; return the child's id and the id of the runner that runs this."""
+    child = add(x, x)
+    runner = current_runner.get()
+    return [child.invocation_id, getattr(runner, "runner_id", "")]
