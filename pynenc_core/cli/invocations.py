@@ -22,7 +22,12 @@ def invocation() -> None:
 
 @invocation.command(name="list")
 @click.option(
-    "--status", "statuses", multiple=True, type=click.Choice([*Status], case_sensitive=False), help="Only in this status, in any case; may be repeated."
+    "--status",
+    "statuses",
+    metavar="STATUS",
+    multiple=True,
+    type=click.Choice([*Status], case_sensitive=False),
+    help="Only in this status; may be repeated.",
 )
 @click.option("--task", metavar="TASK", default="", help="Only of this task: its id, or the end of it.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")

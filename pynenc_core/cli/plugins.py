@@ -64,7 +64,8 @@ def check(session: Session, name: str | None) -> None:
 def stubs(session: Session, folder: Path) -> None:
     """Write a stub of `PynencBuilder` with the methods of the installed plugins, for editors and type checkers.
 
-    FOLDER, `typings` by default, is where pyright looks for stubs by itself; mypy needs it in `mypy_path`.
+    FOLDER is `typings` by default, where pyright and Pylance look by themselves. mypy takes no stub for a single module of
+    an installed package, and accepts any method without it.
     """
     click.echo(stub_of_builder(session.plugins, folder))
 
