@@ -3,6 +3,7 @@
 A comment on the line before a fence, blank lines apart, may be:
 
     <!-- file: tasks.py -->      the block is the content of this file
+    <!-- fails: 1 -->            its commands end with this exit code
     <!-- output -->              the block is what the one before it prints, "..." standing for anything
     <!-- not run: reason -->     the block cannot run here, for this reason
 
@@ -29,6 +30,7 @@ class Role(StrEnum):
     RUN = "run"
     FILE = "file"
     OUTPUT = "output"
+    FAILS = "fails"
     NOT_RUN = "not run"
     BACKGROUND = "background"
 
@@ -43,7 +45,7 @@ class Block:
     text: str
     role: Role = Role.RUN
     detail: str = ""
-    """The file's name, or the reason."""
+    """The file's name, the exit code, or the reason."""
 
     @property
     def place(self) -> str:

@@ -7,9 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import attrs
 
@@ -18,6 +21,7 @@ from docs.pages import ROOT, Block, Role
 _SHELL = "/bin/sh"
 _AT_MOST = 60.0  # seconds for one command
 _STOP = 40.0
+_READY = b" starts, with "  # a runner logs it when it may be stopped cleanly
 _RUNNER = re.compile(r"\brunner start\b")
 
 
@@ -84,26 +88,31 @@ class Project:
         elif block.language == "toml":
             self._check_toml(block)
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: object, *_: object) -> None:
         """Stop what runs in the background as Ctrl-C does; it must end with exit code 0."""
         problems = []
         for block, process, log in self._background:
-            process.send_signal(signal.SIGINT)
+            if failed:
+                process.kill()
+            else:
+                process.send_signal(signal.SIGINT)
             try:
-                code: object = process.wait(_STOP)
+                code = process.wait(_STOP)
             except subprocess.TimeoutExpired:
                 process.kill()
                 code = process.wait()
-                code = f"killed after {_STOP:g} s"
             if code != 0:
                 problems.append(f"{block.place}: ended with {code}:\n{log.read_text(errors='replace')[-3000:]}")
-        assert not problems, "\n".join(problems)
+        assert failed or not problems, "\n".join(problems)
 
     def _command(self, block: Block, command: Command) -> None:
-        if command.line.startswith(("pip install ", "make ", "git ")):
+        if command.line.startswith(("pip install ", "make ", ".venv/")):
             _check_only(block, command.line)
             return
-        if _RUNNER.search(command.line):
+        if _RUNNER.search(command.line) and block.role is not Role.FAILS:
             self._start(block, command.line)
             return
         self._printed = self._execute(block, [_SHELL, "-c", command.line], command.line)
@@ -115,7 +124,9 @@ class Project:
     def _execute(self, block: Block, command: list[str], shown: str) -> str:
         done = subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True, timeout=_AT_MOST, check=False)
         said = f"{done.stdout}\n{done.stderr}{self._logs()}"
-        assert done.returncode == (1 if block.detail == "fails" else 0), f"{block.place}: exit code {done.returncode} of\n{shown}\n{said}"
+        assert done.returncode == (int(block.detail) if block.role is Role.FAILS else 0), (
+            f"{block.place}: exit code {done.returncode} of\n{shown}\n{said}"
+        )
         return done.stdout + done.stderr
 
     def _start(self, block: Block, line: str) -> None:
@@ -123,6 +134,11 @@ class Project:
         with log.open("wb") as output:
             process = subprocess.Popen([_SHELL, "-c", f"exec {line}"], cwd=self.folder, env=_environment(), stdout=output, stderr=output)
         self._background.append((block, process, log))
+        deadline = time.monotonic() + _AT_MOST
+        while _READY not in log.read_bytes() and process.poll() is None and time.monotonic() < deadline:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        assert process.poll() is None, f"{block.place}: `{line}` has ended:\n{log.read_text(errors='replace')}"
 
     def _logs(self) -> str:
         return "".join(f"\n{log.name}:\n{log.read_text(errors='replace')[-3000:]}" for _, _, log in self._background)
@@ -153,6 +169,9 @@ def _check_only(block: Block, line: str) -> None:
         }
         named = {re.split(r"[\[<>=]", word)[0] for word in words[2:] if not word.startswith("-")}
         assert named <= known, f"{block.place}: nothing here is named {', '.join(sorted(named - known))}"
+    if words[0].startswith(".venv/"):
+        lost = [word for word in words[1 : words.index("#") if "#" in words else None] if not (ROOT / word).exists()]
+        assert not lost, f"{block.place}: there is no {', '.join(lost)}"
     if words[0] == "make":
         makefile = (ROOT / "Makefile").read_text()
         target = next((word for word in words[1:] if "=" not in word and not word.startswith("#")), "")

@@ -16,12 +16,9 @@ _PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()
 
 @pytest.mark.parametrize("page", _PAGES)
 def test_every_block_of_the_page_does_what_is_shown(page: Path, tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    try:
+    with Project(tmp_path) as project:
         for block in blocks(page):
             project.run(block)
-    finally:
-        project.stop()
 
 
 @pytest.mark.parametrize("page", _PAGES)
