@@ -25,7 +25,8 @@ def classify_signal(signum: int | None) -> str:
 def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Iterator[None]:
     """Route the stopping signals to `stop`, and call `wake` after each from a thread, until the block ends.
 
-    The interpreter itself writes a byte for each signal to the wake-up descriptor, whatever the main thread is blocked in.
+    The handler itself writes to the pipe, when `stop` has set its flags: the interpreter's wake-up descriptor is written
+    before the handler runs, and who is woken by that may look at the flags too soon, and never again.
     """
     if threading.current_thread() is not threading.main_thread():
         logger.warning("signals are left alone: only the main thread of a process may handle them, and this is another one")
@@ -37,14 +38,14 @@ def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Call
     def handle(signum: int, frame: FrameType | None) -> None:
         del frame
         stop(signum)
+        with contextlib.suppress(BlockingIOError):  # full: a wake is on its way already
+            os.write(writing, b"!")
 
     def pump() -> None:
-        while data := os.read(reading, 64):
-            if data.strip(b"\0"):
-                wake()
+        while os.read(reading, 64):
+            wake()
 
     before = {number: signal.signal(number, handle) for number in _STOPPING}
-    descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     pumping = threading.Thread(target=pump, name="pynenc-signals", daemon=True)
     pumping.start()
     try:
@@ -52,7 +53,6 @@ def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Call
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.set_wakeup_fd(descriptor_before)
         os.close(writing)
         pumping.join(1.0)
         with contextlib.suppress(OSError):
