@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from kit.void import VoidRaw, VoidSubject
 
+from kit.void import VoidRaw, VoidSubject
 from pynenc_testkit.contracts import (
     DispatcherContract,
     DurableContract,
@@ -13,6 +13,7 @@ from pynenc_testkit.contracts import (
     StateContract,
     StateMachineContract,
 )
+from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.stores import Raw
 
 
@@ -45,3 +46,7 @@ class TestStateMachine(_Void, StateMachineContract):
 
 class TestPlugin(PluginContract):
     plugin = "void"
+
+
+class TestPublicRecords(_Void, PublicRecordsContract):
+    pass

@@ -8,6 +8,7 @@ import pytest
 
 from pynenc_backend_memory import state_backend
 from pynenc_testkit.contracts import BrokerContract, DispatcherContract, PluginContract, StateContract, StateMachineContract
+from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.stores import Raw, verbs_of
 
 URL = "memory://{name}"
@@ -71,3 +72,7 @@ class TestBroker(Memory, BrokerContract):
 
 class TestPlugin(PluginContract):
     plugin: ClassVar[str] = "backend-memory"
+
+
+class TestPublicRecords(Memory, PublicRecordsContract):
+    pass

@@ -16,6 +16,7 @@ from pynenc_testkit.contracts import (
     StateContract,
     StateMachineContract,
 )
+from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.stores import Raw
 
 URL = "sqlite:///{folder}/store.db"
@@ -79,3 +80,7 @@ class TestDurability(SQLite, DurableContract):
 
 class TestPlugin(PluginContract):
     plugin: ClassVar[str] = "backend-sqlite"
+
+
+class TestPublicRecords(SQLite, PublicRecordsContract):
+    pass

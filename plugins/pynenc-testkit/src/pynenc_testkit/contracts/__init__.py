@@ -7,6 +7,7 @@ from pynenc_testkit.contracts.dispatch import DispatcherContract
 from pynenc_testkit.contracts.durability import DurableContract
 from pynenc_testkit.contracts.machine import StateMachineContract
 from pynenc_testkit.contracts.plugins import PluginContract
+from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.contracts.runners import RunnerContract
 from pynenc_testkit.contracts.state import StateContract
 
@@ -15,6 +16,7 @@ __all__ = [
     "DispatcherContract",
     "DurableContract",
     "PluginContract",
+    "PublicRecordsContract",
     "RunnerContract",
     "SharedBrokerContract",
     "StateContract",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,7 @@ from pynenc_testkit.stores import Store
 BILLING, SHIPPING = "shop.bill", "shop.ship"
 
 
-def pair(invocation_id: str, **fields: object) -> tuple[InvocationDTO, CallDTO]:
+def pair(invocation_id: str, **fields: Any) -> tuple[InvocationDTO, CallDTO]:
     """Return an invocation with its call, as `upsert_invocations` takes them."""
     made = new(invocation_id, **fields)
     return made.invocation, made.call

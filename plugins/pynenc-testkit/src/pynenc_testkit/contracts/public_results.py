@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import attrs
 import pytest
@@ -155,8 +157,8 @@ class ResultRules(StorageSubject):
         running(store, "known")
         ask: list[Callable[[str], object]] = [store.state.get_result, store.state.get_exception, store.state._get_result]
         ask += [store.state._get_exception, store.state.get_invocation, store.state.get_history]
-        ask += [lambda each: store.state.set_result(each, 1, owner=OWNER)]
-        ask += [lambda each: store.state.add_history(each, StatusRecord(Status.REGISTERED), CONTEXT)]
+        ask += [partial(store.state.set_result, result=1, owner=OWNER)]
+        ask += [partial(store.state.add_history, status_record=StatusRecord(Status.REGISTERED), runner_context=CONTEXT)]
         for call in ask:
             with pytest.raises(InvocationNotFoundError) as unknown:
                 call("nobody")
@@ -182,14 +184,14 @@ class NoteRules(StorageSubject):
     def test_a_note_moves_nothing(self, store: Store, status: Status) -> None:
         held = running(store, "a")
         store.state.add_batch(batch(new("b")))
-        fields: dict[str, object] = {
+        details: dict[Status, dict[str, Any]] = {
             Status.SCHEDULED: {"due": store.state.now() + 1000},
             Status.PAUSED: {"awaits": ("b",), "boost": 1.0},
             Status.SUCCESS: {"outcome": Payload(b"1", size=1), "reason": "well"},
             Status.FAILED: {"outcome": Payload(b"e", size=1), "attempts": 1, "reason": "badly"},
-        }.get(status, {})
+        }
         if status is not Status.RUNNING:
-            written(store, change(held, status, **fields))
+            written(store, change(held, status, **details[status]))
         before = record(store, "a")
         store.state.add_history("a", attrs.evolve(store.state.get_history("a")[-1].status_record, reason="note"), CONTEXT)
         after = record(store, "a")
