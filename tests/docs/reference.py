@@ -18,13 +18,12 @@ import pynenc_core
 import pynenc_core.errors
 from docs.pages import ROOT
 from docs.settings import paragraphs, settings
-from pynenc_core import Pynenc, RetryError
+from pynenc_core import Pynenc
 from pynenc_core.builder import PynencBuilder
 from pynenc_core.errors.base import PynencError
 from pynenc_core.plugins.hookspecs import ALL_HOOKS
 from pynenc_core.ports.runtime import RunnerView, StoreView
 
-_MADE_BY_USERS = (Pynenc, RetryError)
 _VIEWS = (StoreView, RunnerView)  # what stores and runners see of an app, documented where their authors look
 _SPECS = {"backend_spec", "make_runner", "runner_spec", "store_specs"}
 _INSIDE = {name for view in _VIEWS for base in view.__mro__ for name in vars(base)} - {"app_id", "logger", "orchestrator"} | _SPECS
@@ -37,10 +36,18 @@ def errors() -> str:
     for found in pkgutil.iter_modules(pynenc_core.errors.__path__, "pynenc_core.errors."):
         module = importlib.import_module(found.name)
         classes = [each for each in vars(module).values() if _is_error_of(each, module)]
-        rows = [f"| `{cls.__name__}` | `{cls.__base__.__name__}` | {paragraphs(cls)[0]} |" for cls in classes]
-        head = "| error | kind of | when |\n|---|---|---|"
+        rows = [f"| `{cls.__name__}` | {_kinds(cls)} | {paragraphs(cls)[0]} | {_fields(cls)} |" for cls in classes]
+        head = "| error | kind of | when | fields |\n|---|---|---|---|"
         parts.append(f"## `{module.__name__}`\n\n{paragraphs(module)[0]}\n\n{head}\n" + "\n".join(rows) + "\n")
     return "\n".join(parts)
+
+
+def _kinds(cls: type) -> str:
+    return ", ".join(f"`{base.__name__}`" for base in cls.__bases__)
+
+
+def _fields(cls: type[PynencError]) -> str:
+    return ", ".join(f"`{name}`" for name in cls._field_names)
 
 
 def _is_error_of(found: object, module: types.ModuleType) -> bool:
@@ -69,8 +76,10 @@ def api() -> str:
 
 def _class(cls: type, listed: list[type]) -> str:
     where = "pynenc_core" if cls.__name__ in pynenc_core.__all__ else cls.__module__
-    made = f" · `{cls.__name__}{_signature(cls.__init__)}`" if cls in _MADE_BY_USERS else ""
+    made = f" · `{cls.__name__}{_signature(cls.__init__)}`" if cls is Pynenc else ""
     lines = [f"## `{cls.__name__}`\n", f"`from {where} import {cls.__name__}`{made}\n", "\n\n".join(paragraphs(cls)) + "\n"]
+    if issubclass(cls, PynencError) and cls._field_names:
+        lines.append(f"Fields: {_fields(cls)}.\n")
     for name, member in _members(cls, listed):
         kind = "" if callable(member) else " (property)" if isinstance(member, property) else ""
         lines.append(f"**`{name}{_signature(member) if callable(member) else ''}`**{kind}: " + " ".join(paragraphs(member)) + "\n")

@@ -6,6 +6,7 @@ import pytest
 
 from docs.pages import ROOT
 from docs.reference import GENERATORS, generated_pages, regenerated
+from pynenc_testkit import contracts
 
 _HOW = "write it anew: PYTHONPATH=tests .venv/bin/python -m docs.reference"
 
@@ -26,3 +27,8 @@ def test_the_index_leads_to_every_page() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md") if page.name != "index.md"]
     assert [page for page in pages if f"({page})" not in index and not page.startswith("decisions/")] == []
+
+
+def test_every_contract_of_the_kit_is_told() -> None:
+    page = (ROOT / "docs" / "how-to" / "test-a-plugin.md").read_text()
+    assert [name for name in contracts.__all__ if f"`{name}`" not in page] == []
