@@ -32,9 +32,11 @@ class ContributedMethods:
         if name.startswith("_"):
             raise AttributeError(name)  # what copy, pickle and inspection ask every object for
         offers = self._plugins.catalog.offers(BUILDER_METHOD)
-        if not any(offer.spec.name == name for offer in offers):
+        named = [offer.spec for offer in offers if offer.spec.name == name]
+        if not named:
             raise self._unknown(name, offers)
-        spec = self._plugins.catalog.find(BUILDER_METHOD, name)
+        # several are a conflict, which names who claims it
+        spec = named[0] if len(named) == 1 else self._plugins.catalog.find(BUILDER_METHOD, name)
         function = cast("Callable[..., object]", self._plugins.catalog.load(spec))
 
         @wraps(function)

@@ -45,10 +45,12 @@ class Program(click.Group):
             module, _, name = COMMANDS[cmd_name][0].partition(":")
             found: click.Command = getattr(importlib.import_module(module), name)
             return found
-        if cmd_name not in self._contributed(ctx):
-            return None
         catalog = _session(ctx).plugins.catalog
-        spec = catalog.find(COMMAND, cmd_name)
+        with muted():  # as in `_contributed`
+            named = [offer.spec for offer in catalog.offers(COMMAND) if offer.spec.name == cmd_name]
+        if not named:
+            return None
+        spec = named[0] if len(named) == 1 else catalog.find(COMMAND, cmd_name)  # which names who claims it
         loaded = catalog.load(spec)
         if not isinstance(loaded, click.Command):
             raise CommandTypeError(cmd_name, spec.target)
