@@ -122,7 +122,9 @@ class Project:
         assert matches(shown, self._printed), f"{block.place}: this is shown:\n{shown}\nand this was printed:\n{self._printed}"
 
     def _execute(self, block: Block, command: list[str], shown: str) -> str:
-        done = subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, text=True, timeout=_AT_MOST, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, env=reader_environment(), capture_output=True, text=True, timeout=_AT_MOST, check=False
+        )
         said = f"{done.stdout}\n{done.stderr}{self._logs()}"
         assert done.returncode == (int(block.detail) if block.role is Role.FAILS else 0), (
             f"{block.place}: exit code {done.returncode} of\n{shown}\n{said}"
@@ -132,7 +134,9 @@ class Project:
     def _start(self, block: Block, line: str) -> None:
         log = self.folder / f".background-{len(self._background)}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen([_SHELL, "-c", f"exec {line}"], cwd=self.folder, env=_environment(), stdout=output, stderr=output)
+            process = subprocess.Popen(
+                [_SHELL, "-c", f"exec {line}"], cwd=self.folder, env=reader_environment(), stdout=output, stderr=output
+            )
         self._background.append((block, process, log))
         deadline = time.monotonic() + _AT_MOST
         while _READY not in log.read_bytes() and process.poll() is None and time.monotonic() < deadline:
@@ -154,7 +158,7 @@ class Project:
         assert content, f"{block.place}: it says nothing"
 
 
-def _environment() -> dict[str, str]:
+def reader_environment() -> dict[str, str]:
     """What a reader has: the environment's programs on the path, nothing of ours in variables."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYNENC", "PYTHON"))}
     return {**env, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"}
