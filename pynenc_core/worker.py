@@ -75,7 +75,8 @@ class WorkerRunner(ExecutorRunner):
     def on_stop(self) -> None:
         """Drain within the grace that the parent has left."""
         try:
-            self.executor.drain(self._grace, self.hurry)
+            if self.executor is not None:
+                self.executor.drain(self._grace, self.hurry)
         finally:
             self._stopped.set()
 

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from pynenc_core.config import RunnerSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
+from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import RunnerContext, Signal
-from pynenc_core.ports.runtime import Duties, RunnerView
+from pynenc_core.ports.runtime import Duties, Executor, RunnerView
 
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
 
@@ -288,6 +289,12 @@ class BaseRunner(RunnerLifecycle):
 class ExecutorRunner(BaseRunner):
     """A runner whose invocations run on threads of its own process, by the core's executor."""
 
+    executor: Executor | None = None
+    """Made when the runner starts; not kept when it is pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "executor"}
+
     @staticmethod
     def mem_compatible() -> bool:
         """Return True: everything happens in this process."""
@@ -306,19 +313,19 @@ class ExecutorRunner(BaseRunner):
         self.pause(self.conf.idle_claim_timeout_sec)
 
     def _on_stop_runner_loop(self) -> None:
-        if hasattr(self, "executor"):
+        if self.executor is not None:
             self.executor.stop_claiming()
 
     def _on_stop(self) -> None:
-        if hasattr(self, "executor"):
+        if self.executor is not None:
             self.executor.drain(self.conf.grace_period_sec, self.hurry)
 
     def _deliver(self, signals: Sequence[Signal]) -> None:
-        if hasattr(self, "executor"):
+        if self.executor is not None:
             self.executor.deliver(signals)
 
     def _is_busy(self) -> bool:
-        return hasattr(self, "executor") and self.executor.running + self.executor.paused > 0
+        return self.executor is not None and self.executor.running + self.executor.paused > 0
 
     def _waiting_for_results(
         self,
@@ -327,5 +334,7 @@ class ExecutorRunner(BaseRunner):
         runner_args: Mapping[str, object] | None = None,
     ) -> frozenset[str]:
         del running_invocation_id  # the executor knows which invocation the calling thread runs
+        if self.executor is None:
+            raise RunnerNotExecutableError(type(self).__name__, "waiting_for_results")
         timeout, linger = _seconds(runner_args, "timeout"), _seconds(runner_args, "linger")
         return self.executor.wait_for(result_invocation_ids, timeout, linger or 0.0)

@@ -1,0 +1,105 @@
+"""The client's side of a benchmark, in a process of its own; prints `name=value` pairs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from bench_app import app, join, nothing
+
+_WARM = 200
+
+
+def percentile(seconds: list[float], share: float) -> float:
+    """Return a percentile in milliseconds."""
+    return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))] * 1000
+
+
+def warm() -> None:
+    """Wait until the runner runs."""
+    for _ in nothing.parallelize([(n,) for n in range(_WARM)]).as_completed(60):
+        pass
+
+
+def drain(count: int) -> None:
+    """Enqueue and drain in batches; the store's own history says when the first began and the last ended."""
+    warm()
+    began = time.perf_counter()
+    group = nothing.parallelize([(n,) for n in range(count)])
+    enqueued = time.perf_counter()
+    for _ in group.as_completed(600):
+        pass
+    done = time.perf_counter()
+    print(f"enqueue_batch={count / (enqueued - began)} drain={count / (done - began)}")
+
+
+def enqueue(count: int) -> None:
+    """Enqueue one by one, with nobody to run them."""
+    nothing(0)
+    began = time.perf_counter()
+    for n in range(count):
+        nothing(n)
+    one = time.perf_counter()
+    nothing.parallelize([(n,) for n in range(count)])
+    print(f"one={count / (one - began)} batch={count / (time.perf_counter() - one)}")
+
+
+def latency(count: int) -> None:
+    """Call, wait, and again, on an idle system."""
+    warm()
+    taken = []
+    for n in range(count):
+        began = time.perf_counter()
+        assert nothing(n).get_result(30) == n
+        taken.append(time.perf_counter() - began)
+    print(f"p50={percentile(taken, 0.5)} p99={percentile(taken, 0.99)}")
+
+
+def fan_in(parents: int, children: int) -> None:
+    """Let parents wait, inside the task, for children."""
+    warm()
+    began = time.perf_counter()
+    results = join.parallelize([(children,)] * parents).ordered_results(120)
+    assert results == [sum(range(children))] * parents
+    print(f"seconds={time.perf_counter() - began}")
+
+
+def ready() -> None:
+    """Return when the first task has run."""
+    nothing(0).get_result(60)
+    print("ready=1")
+
+
+def in_process(count: int) -> None:
+    """Drain and measure latency with a thread runner in this very process, for a store that does not leave it."""
+    runner = app.make_runner("thread")
+    threading.Thread(target=runner.run, daemon=True).start()
+    warm()
+    group = nothing.parallelize([(n,) for n in range(count)])
+    began = time.perf_counter()
+    for _ in group.as_completed(600):
+        pass
+    drained = count / (time.perf_counter() - began)
+    taken = []
+    for n in range(500):
+        began = time.perf_counter()
+        nothing(n).get_result(30)
+        taken.append(time.perf_counter() - began)
+    runner.stop_runner_loop()
+    runner.wait_until_stopped(10)
+    print(f"drain={drained} p50={percentile(taken, 0.5)} p99={percentile(taken, 0.99)}")
+
+
+def stored(count: int) -> None:
+    """Fill the store with final invocations, as history leaves them."""
+    warm()
+    for _ in nothing.parallelize([(n,) for n in range(count)]).as_completed(3600):
+        pass
+    print(f"stored={count}")
+
+
+if __name__ == "__main__":
+    name, *numbers = sys.argv[1].split(":")
+    globals()[name](*(int(number) for number in numbers))
+    app.close()
