@@ -63,7 +63,7 @@ def first_id_at(seconds: float) -> str:
     Ids made before that millisecond sort below it, all others do not. An instant outside of what ids can name (before
     1970, after 10888) counts as the nearest that they can.
     """
-    milliseconds = min(max(int(min(max(seconds, 0.0), _LAST_MILLISECOND) * 1000), 0), _LAST_MILLISECOND)
+    milliseconds = int(min(max(seconds, 0.0) * 1000, float(_LAST_MILLISECOND)))
     return _spell(milliseconds << _RANDOM_BITS, 13)
 
 
