@@ -74,7 +74,7 @@ def svg() -> str:
     """Return a drawing: a column for each kind of status, an arrow for each transition, those to an end in grey."""
     places = _places()
     width = _EDGE * 2 + _ACROSS * (len(_KINDS) - 1) + _BOX
-    height = _HEAD + max(y for _, y in places.values()) + _HIGH + _EDGE
+    height = max(y for _, y in places.values()) + _HIGH + _EDGE
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
         "<title>The life of an invocation</title>",
