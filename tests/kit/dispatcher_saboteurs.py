@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import attrs
-from pynenc_backend_memory.dispatcher import MemoryDispatcher
 
+from pynenc_backend_memory.dispatcher import MemoryDispatcher
 from pynenc_core.model import Ask, Batch, Change, ClaimReply, InvocationRecord, Limit, Refusal, SettleReply, Submitted, claimed
 from pynenc_core.status import Status
 
@@ -28,7 +28,13 @@ class DoubleClaim(Saboteur):
         with self._table.lock:
             first = self._table.queues[ask.queues[0]].first(now)
             record = self._table.records[first] if first else None
-        if record is None or ask.limit != 1 or record.invocation.limits or record.state.suspect or record.state.status is not Status.REGISTERED:
+        if (
+            record is None
+            or ask.limit != 1
+            or record.invocation.limits
+            or record.state.suspect
+            or record.state.status is not Status.REGISTERED
+        ):
             return super().claim(ask)
         self._state.get_blobs([])
         with self._table.lock:

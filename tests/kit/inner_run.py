@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import attrs
 import pytest
@@ -38,12 +38,14 @@ def run_inside(config: pytest.Config, folder: Path, *arguments: str, **environme
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", f"--config-file={config.inipath}", f"--rootdir={config.rootpath}", "-p", "no:cacheprovider"]
     command += ["-q", "--tb=line", "-o", "junit_family=xunit1", f"--junit-xml={report}", *arguments]
-    run = subprocess.run(command, env={**os.environ, "PYNENC_TEST_PATIENCE": PATIENCE, **environment}, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command, env={**os.environ, "PYNENC_TEST_PATIENCE": PATIENCE, **environment}, capture_output=True, text=True, check=False
+    )
     assert run.returncode in {0, 1}, run.stdout + run.stderr
-    return [_result(case) for case in ElementTree.parse(report).iter("testcase")]  # noqa: S314 - written by the run above
+    return [_result(case) for case in ET.parse(report).iter("testcase")]  # noqa: S314 - written by the run above
 
 
-def _result(case: ElementTree.Element) -> Result:
+def _result(case: ET.Element) -> Result:
     problem = next((child for child in case if child.tag in {"failure", "error", "skipped"}), None)
     outcome, message = ("passed", "") if problem is None else (problem.tag, problem.get("message", ""))
     return Result(case.get("classname", "").rpartition(".")[2], case.get("name", ""), outcome, message)

@@ -6,12 +6,12 @@ import os
 from typing import Any, ClassVar
 
 import pytest
+
 from kit.dispatcher_saboteurs import DISPATCHER_SABOTEURS
 from kit.state_saboteurs import STATE_SABOTEURS
 from pynenc_backend_memory.broker import MemoryBroker
 from pynenc_backend_memory.dispatcher import MemoryDispatcher
 from pynenc_backend_memory.state_backend import MemoryStateBackend, _named
-
 from pynenc_testkit.contracts import DispatcherContract, StateContract
 from pynenc_testkit.stores import KitApp, Raw, Store, verbs_of
 
@@ -22,8 +22,14 @@ class _Raw:
 
     def dump(self) -> object:
         return {
-            app: (dict(table.records), {key: len(entries) for key, entries in table.entries.items()}, dict(table.blobs), str(dict(table.values)))
-            + (dict(table.leases), {key: dict(slots) for key, slots in table.slots.items() if slots})
+            app: (
+                dict(table.records),
+                {key: len(entries) for key, entries in table.entries.items()},
+                dict(table.blobs),
+                str(dict(table.values)),
+                dict(table.leases),
+                {key: dict(slots) for key, slots in table.slots.items() if slots},
+            )
             for (name, app), table in _named.items()
             if name == self._name
         }

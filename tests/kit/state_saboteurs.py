@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import attrs
+
 from pynenc_backend_memory.records import MemoryWatch
 from pynenc_backend_memory.state_backend import MemoryStateBackend, _named
 from pynenc_backend_memory.table import MemoryTable
-
 from pynenc_core.model import (
     Batch,
     Blob,
@@ -162,7 +162,9 @@ class SkippingPages(Saboteur):
 
     caught_by = ("test_pages_are_by_id_within_bounds", "test_pages_neither_skip_nor_repeat_while_others_come_and_go")
 
-    def find(self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False) -> tuple[InvocationRecord, ...]:
+    def find(
+        self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
+    ) -> tuple[InvocationRecord, ...]:
         page = super().find(query, limit=limit, newest_first=newest_first)
         return tuple(record for record in page if after < record.invocation_id and (not before or record.invocation_id < before))
 
@@ -172,7 +174,9 @@ class ForeignApps(Saboteur):
 
     caught_by = ("test_records_are_apart",)
 
-    def find(self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False) -> tuple[InvocationRecord, ...]:
+    def find(
+        self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
+    ) -> tuple[InvocationRecord, ...]:
         found = list(super().find(query, after=after, before=before, limit=limit, newest_first=newest_first))
         for table in self.tables():
             if table is not self.table:

@@ -6,9 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from kit.dispatcher_saboteurs import DISPATCHER_SABOTEURS
+from kit.dispatcher_saboteurs import Saboteur as DispatcherSaboteur
 from kit.inner_run import Result, run_inside
 from kit.state_saboteurs import STATE_SABOTEURS
+from kit.state_saboteurs import Saboteur as StateSaboteur
 
 CASES = Path(__file__).with_name("saboteur_cases.py")
 PARTS = 4
@@ -39,15 +42,15 @@ def test_without_a_saboteur_everything_passes(results: list[Result]) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("saboteur", STATE_SABOTEURS, ids=lambda saboteur: saboteur.__name__)
-def test_a_spoilt_state_backend_is_caught(results: list[Result], saboteur: type) -> None:
+def test_a_spoilt_state_backend_is_caught(results: list[Result], saboteur: type[StateSaboteur]) -> None:
     caught = failed(results, f"Test{saboteur.__name__}OfState")
-    assert set(saboteur.caught_by) <= caught  # type: ignore[attr-defined]
+    assert set(saboteur.caught_by) <= caught
     assert failed(results, f"Test{saboteur.__name__}OfDispatcher") == set()
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("saboteur", DISPATCHER_SABOTEURS, ids=lambda saboteur: saboteur.__name__)
-def test_a_spoilt_dispatcher_is_caught(results: list[Result], saboteur: type) -> None:
+def test_a_spoilt_dispatcher_is_caught(results: list[Result], saboteur: type[DispatcherSaboteur]) -> None:
     caught = failed(results, f"Test{saboteur.__name__}OfDispatcher")
-    assert set(saboteur.caught_by) <= caught  # type: ignore[attr-defined]
+    assert set(saboteur.caught_by) <= caught
     assert failed(results, f"Test{saboteur.__name__}OfState") == set()

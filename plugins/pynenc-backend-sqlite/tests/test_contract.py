@@ -34,7 +34,7 @@ class SQLiteRaw:
         connection = sqlite3.connect(self._path)
         try:
             tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-            return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables if name != "idle"}  # noqa: S608
+            return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables if name != "idle"}  # noqa: S608 - names from the schema
         finally:
             connection.close()
 

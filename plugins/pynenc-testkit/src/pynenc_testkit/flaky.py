@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -32,7 +32,7 @@ class Outage:
         return self._lost
 
     @contextmanager
-    def begin(self, lost: Lost = "request") -> Iterator[None]:
+    def begin(self, lost: Lost = "request") -> Generator[None]:
         """Lose every request, or every reply, until the block is left."""
         self._lost = lost
         try:
@@ -41,7 +41,7 @@ class Outage:
             self._lost = None
 
     @contextmanager
-    def around(self, call: str) -> Iterator[None]:
+    def around(self, call: str) -> Generator[None]:
         """Fail the call inside, if there is an outage; raises BackendUnavailableError."""
         if self._lost == "request":
             self._fail(call)
@@ -52,7 +52,8 @@ class Outage:
     def _fail(self, call: str) -> None:
         with self._lock:
             self.refused += 1
-        raise BackendUnavailableError(self._store, f"{call} fails on purpose")
+        problem = f"{call} fails on purpose"
+        raise BackendUnavailableError(self._store, problem)
 
 
 class FlakyBroker(BaseBroker):

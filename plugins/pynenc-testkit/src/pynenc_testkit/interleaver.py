@@ -13,11 +13,11 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -140,7 +140,9 @@ class Schedule:
                 state.phase = _Phase.BLOCKED
 
     def _stuck(self) -> str:
-        phases = ", ".join(f"operation {number} {state.phase.value} after {state.calls} calls" for number, state in enumerate(self._operations))
+        phases = ", ".join(
+            f"operation {number} {state.phase.value} after {state.calls} calls" for number, state in enumerate(self._operations)
+        )
         return f"the operations did not end within {self._deadline:g} s under the schedule {self._order}: {phases}"
 
 
@@ -212,9 +214,12 @@ class Interleaver:
         yield first[0]
         calls = first[1]
         if not all(calls):
-            raise InterleavingError(f"the operations made {calls} calls of {', '.join(self._chokes)}: name the driver's choke point")
+            raise InterleavingError(self._passed_by(calls))
         for order in schedules(calls, self._limit):
             yield self._try(order, prepare)[0]
+
+    def _passed_by(self, calls: tuple[int, ...]) -> str:
+        return f"the operations made {calls} calls of {', '.join(self._chokes) or 'nothing'}: name the driver's choke point in `chokes`"
 
     def _try(self, order: tuple[int, ...], prepare: Callable[[], Sequence[Callable[[], object]]]) -> tuple[Outcome, tuple[int, ...]]:
         operations = prepare()
@@ -225,7 +230,7 @@ class Interleaver:
 
 
 @contextmanager
-def choked(targets: Iterable[str], before: Callable[[], None], after: Callable[[], None] | None = None) -> Iterator[None]:
+def choked(targets: Iterable[str], before: Callable[[], None], after: Callable[[], None] | None = None) -> Generator[None]:
     """Patch callables, each named `package.module:Class.method`, so that `before` runs before each call and `after` after it.
 
     What `before` raises, the caller of the driver gets. Raises ImportError or AttributeError for a target that is not there.
@@ -245,7 +250,7 @@ def choked(targets: Iterable[str], before: Callable[[], None], after: Callable[[
 
 def _patch(owner: Any, name: str, before: Callable[[], None], after: Callable[[], None] | None) -> Callable[[], None]:
     original = getattr(owner, name)
-    own = vars(owner).get(name)
+    own: Any = cast("dict[str, Any]", vars(owner)).get(name)
 
     @functools.wraps(original)
     def gated(*args: Any, **kwargs: Any) -> Any:

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import attrs
+import pytest
 
 from pynenc_core.ports.dispatcher import Dispatcher
 from pynenc_core.ports.state_backend import BaseStateBackend
@@ -99,7 +100,7 @@ class KillPoint:
 def kill_points(run: Callable[[KillPoint], int], limit: int = 500) -> Iterator[KillPoint]:
     """Yield each point at which a child was killed, before and after each of its writes, once the child is gone.
 
-    `run` starts a child with a kill point and returns its exit code. Raises AssertionError when a child fails of itself, or
+    `run` starts a child with a kill point and returns its exit code. Fails the test when a child fails of itself, or
     when more than `limit` writes are made.
     """
     for at in range(1, limit):
@@ -110,4 +111,4 @@ def kill_points(run: Callable[[KillPoint], int], limit: int = 500) -> Iterator[K
                 return
             assert code == EXIT_CODE, f"the child ended with {code}, not by its kill point {point}"
             yield point
-    raise AssertionError(f"the child makes more than {limit} writes")
+    pytest.fail(f"the child makes more than {limit} writes")

@@ -38,7 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     bent = sorted({line for cls in {getattr(item, "cls", None) for item in items} if cls is not None for line in replaced(cls)})
     if bent:
-        raise pytest.UsageError("contracts must stay whole:\n  " + "\n  ".join(bent))
+        message = "\n  ".join(["contracts must stay whole:", *bent])
+        raise pytest.UsageError(message)
     if not os.environ.get(MONGOD_VARIABLE):
         absent = [item for item in items if item.get_closest_marker("needs_mongod")]
         config.stash[_left_out] = len(absent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import json
@@ -13,16 +14,17 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import attrs
+import pytest
 
 from pynenc_core import Pynenc
 from pynenc_testkit.stores import PATIENCE, eventually
 
 START = PATIENCE * 3
 """Seconds that a runner may take to start, and what it runs to end, on a busy machine."""
-FAST: Mapping[str, object] = {
+FAST: Mapping[str, Mapping[str, object]] = {
     "runner": {"heartbeat_interval_sec": 0.2, "runner_considered_dead_after_minutes": 1.0 / 60, "idle_claim_timeout_sec": 1.0},
     "orchestrator": {"atomic_service_check_interval_minutes": 0.2 / 60},
 }
@@ -58,11 +60,11 @@ class RunnerProcess:
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout: float = START) -> int:
-        """Return the exit code; AssertionError with the runner's log when it does not end in time."""
+        """Return the exit code; fails the test with the runner's log when it does not end in time."""
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the runner does not end within {timeout:g} s; its log:\n{self.log.read_text()}") from None
+            pytest.fail(f"the runner does not end within {timeout:g} s; its log:\n{self.log.read_text()}")
 
     def stop(self) -> int:
         """Ask it to stop, wait for it, and return its exit code."""
@@ -79,10 +81,8 @@ class RunnerProcess:
 
     def clean_up(self) -> None:
         """End whatever is left of its session: the test is over."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
 
@@ -92,9 +92,9 @@ class Project:
 
     folder: Path
     module: ModuleType
-    path: list[str] = attrs.field(factory=list)
+    path: list[str] = attrs.field(factory=list[str])
     """What else the runner's process finds modules in."""
-    runners: list[RunnerProcess] = attrs.field(factory=list)
+    runners: list[RunnerProcess] = attrs.field(factory=list[RunnerProcess])
 
     @property
     def app(self) -> Pynenc:
@@ -157,7 +157,7 @@ def make_project(folder: Path, url: str, settings: Mapping[str, object], source:
 def _toml(settings: Mapping[str, object]) -> str:
     """Write settings as a configuration file; a JSON value of these types is TOML as well."""
     plain = {name: value for name, value in settings.items() if not isinstance(value, Mapping)}
-    sections = {name: value for name, value in settings.items() if isinstance(value, Mapping)}
+    sections = {name: cast("Mapping[str, object]", value) for name, value in settings.items() if isinstance(value, Mapping)}
     lines = ["[tool.pynenc]", *(f"{name} = {json.dumps(value)}" for name, value in plain.items())]
     for section, values in sections.items():
         lines += [f"[tool.pynenc.{section}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]

@@ -35,7 +35,9 @@ from pynenc_testkit.stores import Store
 TASK = "shop:bill"
 
 
-def new(invocation_id: str = "", *, due: float | None = None, arguments: tuple[tuple[str, Payload], ...] = (), **fields: Any) -> NewInvocation:
+def new(
+    invocation_id: str = "", *, due: float | None = None, arguments: tuple[tuple[str, Payload], ...] = (), **fields: Any
+) -> NewInvocation:
     """Return an invocation to register; `fields` are those of `InvocationDTO`."""
     made_id = invocation_id or new_id()
     task_id = fields.setdefault("task_id", TASK)

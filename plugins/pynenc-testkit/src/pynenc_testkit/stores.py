@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import attrs
 
@@ -103,11 +103,12 @@ def open_installed(app: KitApp) -> Store:
     manager = installed()
     catalog = manager.catalog
     broker_spec, state_spec = catalog.components(catalog.backend_for_url(app.url))
-    state = catalog.load_class(state_spec, BaseStateBackend)(app)
-    broker = catalog.load_class(broker_spec, BaseBroker)(app)
-    dispatcher = manager.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)
-    assert dispatcher is not None, f"no plugin offers a dispatcher for {app.url}"
-    return Store(app, broker, state, dispatcher)
+    make_state = cast("Callable[[KitApp], BaseStateBackend]", catalog.load_class(state_spec, BaseStateBackend))
+    make_broker = cast("Callable[[KitApp], BaseBroker]", catalog.load_class(broker_spec, BaseBroker))
+    state, broker = make_state(app), make_broker(app)
+    answer = manager.hooks.first_result("pynenc_dispatcher", object, broker=broker, state_backend=state)
+    assert isinstance(answer, Dispatcher), f"no plugin offers a dispatcher for {app.url}, but {answer}"
+    return Store(app, broker, state, answer)
 
 
 def verbs_of(*classes: str) -> tuple[str, ...]:
@@ -115,10 +116,10 @@ def verbs_of(*classes: str) -> tuple[str, ...]:
 
     For a store without a driver, where a verb is the smallest step there is.
     """
-    found = []
+    found: list[str] = []
     for name in classes:
-        owner = resolve_name(name)
-        ports = [port for port in (BaseStateBackend, Dispatcher, BaseBroker) if issubclass(owner, port)]
+        owner: Any = resolve_name(name)
+        ports: list[Any] = [port for port in (BaseStateBackend, Dispatcher, BaseBroker) if issubclass(owner, port)]
         found += [f"{name}.{verb}" for port in ports for verb in sorted(port.__abstractmethods__) if verb not in _STEPLESS]
     return tuple(found)
 

@@ -44,7 +44,9 @@ class BeatRules(StorageSubject):
     def test_a_heartbeat_brings_requests_to_what_the_runner_owns(self, store: Store, other: Store) -> None:
         held, foreign = running(store, runner_id="r1"), running(store, runner_id="r2")
         store.state.add_batch(batch(new("free")))
-        asked = [Signal(invocation_id=each, kind=SignalKind.CANCEL, by="me") for each in (held.invocation_id, foreign.invocation_id, "free")]
+        asked = [
+            Signal(invocation_id=each, kind=SignalKind.CANCEL, by="me") for each in (held.invocation_id, foreign.invocation_id, "free")
+        ]
         other.state.mark([Mark(invocation_id=each.invocation_id, signal=each) for each in asked])
         assert store.state.beat(["r1"], 30.0) == (asked[0],)
         assert set(store.state.beat(["r1", "r2"], 30.0)) == set(asked[:2])
@@ -76,7 +78,7 @@ class LeaseRules(StorageSubject):
         assert other.state.take_lease("another role", "r2", 30.0) is not None
 
     def test_a_role_passes_on_when_its_time_is_over_with_a_higher_fence(self, store: Store, other: Store) -> None:
-        fences = []
+        fences: list[int] = []
         for number in range(4):
             lease = (store, other)[number % 2].state.take_lease("role", f"r{number}", 1.0)
             assert lease is not None
@@ -173,7 +175,13 @@ class SlotRules(StorageSubject):
 
     @pytest.mark.parametrize(
         "through",
-        [(Status.SUCCESS,), (Status.RETRY,), (Status.KILLED, Status.REROUTED), (Status.RUNNING_RECOVERY, Status.REROUTED), (Status.CANCELLED,)],
+        [
+            (Status.SUCCESS,),
+            (Status.RETRY,),
+            (Status.KILLED, Status.REROUTED),
+            (Status.RUNNING_RECOVERY, Status.REROUTED),
+            (Status.CANCELLED,),
+        ],
         ids=lambda through: through[-1].lower() if len(through) == 1 else "-".join(through).lower(),
     )
     def test_whatever_ends_the_ownership_frees_the_slots(self, store: Store, through: tuple[Status, ...]) -> None:

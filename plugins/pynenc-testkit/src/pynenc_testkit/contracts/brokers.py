@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pynenc_core.ports.broker import QueueEntry
+from pynenc_core.ports.broker import BaseBroker, QueueEntry
 from pynenc_testkit.contracts.subject import Opener, StorageSubject
 from pynenc_testkit.stores import PATIENCE, Background, Store, eventually
 
@@ -10,6 +10,12 @@ from pynenc_testkit.stores import PATIENCE, Background, Store, eventually
 def entries(*placed: tuple[str, float], queue: str = "q", due: float | None = None) -> list[QueueEntry]:
     """Return queue entries from pairs of id and rank."""
     return [QueueEntry(name, queue, rank, due) for name, rank in placed]
+
+
+def woken(broker: BaseBroker, waiting: Background) -> bool:
+    """Wake, and return whether what waited has ended."""
+    broker.wake()
+    return not waiting.is_alive()
 
 
 class BrokerContract(StorageSubject):
@@ -22,7 +28,9 @@ class BrokerContract(StorageSubject):
         assert store.broker.take(["q"], 9, 0) == ()
 
     def test_queues_are_asked_in_the_order_given(self, store: Store) -> None:
-        store.broker.publish([*entries(("slow", 0.0), queue="slow"), *entries(("fast", 9.0), queue="fast"), *entries(("none", 0.0), queue="none")])
+        store.broker.publish(
+            [*entries(("slow", 0.0), queue="slow"), *entries(("fast", 9.0), queue="fast"), *entries(("none", 0.0), queue="none")]
+        )
         assert store.broker.take(["fast", "slow"], 9, 0) == ("fast", "slow")
         assert store.broker.take(["none"], 0, 0) == ()
         assert store.broker.take(["none"], 1, 0) == ("none",)
@@ -54,7 +62,7 @@ class BrokerContract(StorageSubject):
         store.broker.publish(entries(("elsewhere", 1.0)))
         waiting = Background(lambda: store.broker.take(["empty"], 1, PATIENCE * 3))
         # A wake that comes before the take begins to wait may be lost: it is repeated until the take has ended.
-        eventually(lambda: store.broker.wake() or not waiting.is_alive(), "the end of the take")
+        eventually(lambda: woken(store.broker, waiting), "the end of the take")
         assert waiting.result() == ()
         assert store.broker.take(["q"], 1, 0) == ("elsewhere",)
 

@@ -25,7 +25,7 @@ class ModelInvocation:
     claim: int = 0
     attempts: int = 0
     crashes: int = 0
-    path: list[Status] = attrs.field(factory=list)
+    path: list[Status] = attrs.field(factory=list[Status])
     """The statuses it went through: its history."""
 
     def enter(self, *through: Status) -> None:

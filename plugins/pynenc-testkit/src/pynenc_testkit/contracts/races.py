@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Limit, Mark, NewInvocation, Payload, Submitted
+from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Limit, Mark, NewInvocation, Payload, SettleReply, Submitted
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
 from pynenc_testkit.interleaver import Interleaver, Outcome
-from pynenc_testkit.samples import batch, change, claim, finish, found, history, holders, ids, limits, new, record, running, state, statuses, submit
+from pynenc_testkit.samples import (
+    batch,
+    change,
+    claim,
+    finish,
+    found,
+    history,
+    holders,
+    ids,
+    limits,
+    new,
+    record,
+    running,
+    state,
+    statuses,
+    submit,
+)
 from pynenc_testkit.stores import PATIENCE, Store
 
 Operations = Sequence[Callable[[], object]]
@@ -33,10 +50,9 @@ def race(interleaver: Interleaver, prepare: Callable[[], Operations], judge: Cal
 
 def refusals(outcome: Outcome) -> list[bool]:
     """Return for each operation, a swap or settle of one change, whether it was refused."""
-    found_out = []
+    found_out: list[bool] = []
     for result in outcome.results:
-        answers = getattr(result, "refused", result)
-        assert isinstance(answers, tuple)
+        answers: Any = result.refused if isinstance(result, SettleReply) else result
         assert len(answers) == 1
         found_out.append(answers[0] is not None)
     return found_out
@@ -250,8 +266,10 @@ class DispatcherRaceRules(StorageSubject):
             return lambda: store.dispatcher.claim(ask("r1")), lambda: other.dispatcher.settle([cancel])
 
         def judge(outcome: Outcome) -> None:
-            claimed = isinstance(outcome.results[0], ClaimReply) and bool(outcome.results[0].claimed)
-            refused = not isinstance(outcome.results[1], ClaimReply) and getattr(outcome.results[1], "refused", ())[0] is not None
+            reply, settled = outcome.results
+            assert isinstance(reply, ClaimReply)
+            assert isinstance(settled, SettleReply)
+            claimed, refused = bool(reply.claimed), settled.refused[0] is not None
             assert claimed == refused, "either it is claimed and the cancelling refused, or the other way round"
             assert state(store, queues.name).status is (Status.RUNNING if claimed else Status.CANCELLED)
 
@@ -268,8 +286,10 @@ class DispatcherRaceRules(StorageSubject):
             return lambda: store.dispatcher.settle((), start=[queues.name], ask=start), lambda: other.dispatcher.settle([recover])
 
         def judge(outcome: Outcome) -> None:
-            started = not getattr(outcome.results[0], "not_started", ("?",))
-            recovered = getattr(outcome.results[1], "refused", ("?",))[0] is None
+            start, settled = outcome.results
+            assert isinstance(start, SettleReply)
+            assert isinstance(settled, SettleReply)
+            started, recovered = not start.not_started, settled.refused[0] is None
             assert started != recovered
             assert state(store, queues.name).status is (Status.RUNNING if started else Status.REROUTED)
 
@@ -304,7 +324,9 @@ class DispatcherRaceRules(StorageSubject):
 
         race(interleaver, prepare, judge)
 
-    def test_work_that_comes_while_somebody_begins_to_wait_is_not_missed(self, store: Store, other: Store, interleaver: Interleaver) -> None:
+    def test_work_that_comes_while_somebody_begins_to_wait_is_not_missed(
+        self, store: Store, other: Store, interleaver: Interleaver
+    ) -> None:
         queues = Names()
 
         def prepare() -> Operations:

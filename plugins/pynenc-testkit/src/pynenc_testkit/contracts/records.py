@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
 from pynenc_core.model import CallDTO, Limit, NewInvocation, Payload, WorkflowIdentity, applied, claimed, registered
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
-from pynenc_testkit.samples import batch, blob, change, claim, finish, found, history, ids, new, record, running, settled, state, statuses, submit, written
+from pynenc_testkit.samples import (
+    batch,
+    blob,
+    change,
+    claim,
+    finish,
+    found,
+    history,
+    ids,
+    new,
+    record,
+    running,
+    settled,
+    state,
+    statuses,
+    submit,
+    written,
+)
 from pynenc_testkit.stores import Store
 
 TEXT = "naïve\n\x7f 税 %_*'\"\\ 🧮"
@@ -38,7 +57,7 @@ def full(invocation_id: str = "inv-full") -> NewInvocation:
     return attrs.evolve(made, call=CallDTO(call_id=call.call_id, task_id=call.task_id, arguments=call.arguments, serializer="other"))
 
 
-FROM_RUNNING = {
+FROM_RUNNING: dict[str, tuple[tuple[Status, ...], dict[str, Any]]] = {
     "pauses": ((Status.PAUSED,), {"awaits": ("a", "b"), "reason": TEXT}),
     "succeeds": ((Status.SUCCESS,), {"outcome": Payload(b"\x00result\xff", size=8), "outbox": ("told", TEXT)}),
     "succeeds with a blob": ((Status.SUCCESS,), {"outcome": Payload(blob=LARGE.key, size=14_000), "blobs": (LARGE,)}),

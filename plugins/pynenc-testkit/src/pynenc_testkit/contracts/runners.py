@@ -48,8 +48,8 @@ class RunnerSubject:
             def make(slots: int = 2, **runner: object) -> Project:
                 place = Path(folder) / f"project{len(made)}"
                 place.mkdir()
-                section = {**_section("runner"), **self.settings(slots), **runner}
-                settings = {**FAST, "runner_cls": self.runner, "runner": section}
+                section = {**FAST["runner"], **self.settings(slots), **runner}
+                settings: dict[str, object] = {**FAST, "runner_cls": self.runner, "runner": section}
                 made.append(make_project(place, self.url.replace("{folder}", str(place)), settings, self.source()))
                 return made[-1]
 
@@ -231,9 +231,3 @@ class ObjectRules(RunnerSubject):
 
 class RunnerContract(OutcomeRules, WaitRules, StopRules, ObjectRules):
     """What every runner does; give `runner`, and `own_processes = False` where tasks run in the runner's own process."""
-
-
-def _section(name: str) -> Mapping[str, object]:
-    section = FAST[name]
-    assert isinstance(section, Mapping)
-    return section

@@ -5,7 +5,22 @@ from __future__ import annotations
 from pynenc_core.model import Ask, Expect, Mark, Payload, Refusal, Signal, SignalKind
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
-from pynenc_testkit.samples import blob, change, claim, history, holders, ids, limits, new, pending, record, running, state, statuses, submit
+from pynenc_testkit.samples import (
+    blob,
+    change,
+    claim,
+    history,
+    holders,
+    ids,
+    limits,
+    new,
+    pending,
+    record,
+    running,
+    state,
+    statuses,
+    submit,
+)
 from pynenc_testkit.stores import PATIENCE, Raw, Store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +19,7 @@ Opener = Callable[..., Store]
 
 
 @contextmanager
-def fresh_place(url: str) -> Iterator[str]:
+def fresh_place(url: str) -> Generator[str]:
     """Fill in a URL's `{folder}` and `{name}`; the folder is in memory where the system has such a place, and is removed."""
     memory = Path("/dev/shm")  # noqa: S108 - the directory made in it belongs to this user alone
     within = memory if memory.is_dir() and os.access(memory, os.W_OK) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -32,7 +34,7 @@ from pynenc_testkit.samples import (
 from pynenc_testkit.stores import Raw, Store
 
 RESULT = blob(b"a large result" * 200)
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "another status": {"status": Status.PENDING},
     "a final status": {"status": Status.SUCCESS},
     "another runner": {"runner_id": "r2"},
@@ -63,12 +65,13 @@ class SwapRules(StorageSubject):
         store.state.add_batch(batch(new("awaited", rank=5.0)))
         before, dumped = record(store, held.invocation_id), raw.dump()
         expect = attrs.evolve(Expect(Status.RUNNING, "r1", 1), **WRONG[wrong])
-        for through, fields in (
+        tries: tuple[tuple[tuple[Status, ...], dict[str, Any]], ...] = (
             ((Status.SUCCESS,), {"outcome": Payload(blob=RESULT.key), "blobs": (RESULT,), "outbox": ("x",)}),
             ((Status.PAUSED,), {"awaits": ("awaited",), "boost": 1.0}),
             ((Status.RUNNING_RECOVERY, Status.REROUTED), {"crashes": 1, "suspect": True}),
             ((), {"reason": "a note"}),
-        ):
+        )
+        for through, fields in tries:
             refused = swap(other, change(held, *through, expect=expect, **fields))
             assert refused == (Refusal(held.invocation_id, Status.RUNNING, "r1", 1),)
         assert raw.dump() == dumped
@@ -105,9 +108,7 @@ class SwapRules(StorageSubject):
         settled(store, change(old, Status.RUNNING_RECOVERY, Status.REROUTED, by="sweeper"))
         new_hold = claim(store, "r1", start=1, queues=("q",)).claimed[0]
         assert (new_hold.state.runner_id, new_hold.state.claim) == ("r1", 2)
-        assert swap(store, change(old, Status.SUCCESS, outcome=Payload(b"old"))) == (
-            Refusal(old.invocation_id, Status.RUNNING, "r1", 2),
-        )
+        assert swap(store, change(old, Status.SUCCESS, outcome=Payload(b"old"))) == (Refusal(old.invocation_id, Status.RUNNING, "r1", 2),)
         finish(store, new_hold, outcome=Payload(b"new"))
         assert swap(store, change(old, Status.SUCCESS, outcome=Payload(b"old"))) == (Refusal(old.invocation_id, Status.SUCCESS, "", 2),)
         assert state(store, old.invocation_id).outcome == Payload(b"new")
@@ -181,7 +182,7 @@ class MarkRules(StorageSubject):
 
     def test_a_boost_is_only_ever_lowered(self, store: Store) -> None:
         store.state.add_batch(batch(new("a", rank=9.0)))
-        seen = []
+        seen: list[float | None] = []
         for boost in (5.0, 7.0, 2.0, 2.5):
             store.state.mark([Mark(invocation_id="a", boost=boost)])
             seen.append(record(store, "a").side.boost)

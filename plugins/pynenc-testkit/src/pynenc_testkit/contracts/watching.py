@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pynenc_core.ports.storage import Watch
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import Opener, StorageSubject
@@ -87,7 +89,7 @@ class WatchRules(StorageSubject):
     def test_every_watcher_is_told(self, store: Store, other: Store) -> None:
         held = running(store)
         watches = [each.state.watch([held.invocation_id]) for each in (store, store, other, other)]
-        waits = [Background(lambda watch=watch: watch.wait(PATIENCE)) for watch in watches]  # type: ignore[misc]
+        waits = [Background(partial(watch.wait, PATIENCE)) for watch in watches]
         finish(store, held)
         assert [wait.result() for wait in waits] == [frozenset({held.invocation_id})] * 4
         for watch in watches:
