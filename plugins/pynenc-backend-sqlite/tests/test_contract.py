@@ -80,7 +80,3 @@ class TestDurability(SQLite, DurableContract):
 
 class TestPlugin(PluginContract):
     plugin: ClassVar[str] = "backend-sqlite"
-
-
-class TestPublicRecords(SQLite, PublicRecordsContract):
-    pass

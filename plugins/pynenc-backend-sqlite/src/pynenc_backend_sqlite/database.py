@@ -13,7 +13,7 @@ from random import random
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
-from pynenc_backend_sqlite.place import locate, make_file
+from pynenc_backend_sqlite.place import locate, make_file, store_name
 from pynenc_backend_sqlite.settings import SQLiteSettings
 from pynenc_backend_sqlite.turn import Turn
 from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError, StoreFormatError
@@ -49,7 +49,7 @@ class Database:
     def __init__(self, app: StoreView, part: str) -> None:
         self._app = app
         self.path, self._default = locate(app, part)
-        self.store = f"SQLite store {self.path}"
+        self.store = store_name(self.path)
         self._settings = app.section(SQLiteSettings)
         self._patience = self._settings.busy_timeout_sec
         self._said = False

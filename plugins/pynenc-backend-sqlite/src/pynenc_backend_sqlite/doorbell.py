@@ -181,7 +181,8 @@ class Doorbell:
         """Wait for messages and hear all there are; return how many."""
         sock, heard = self._socket, 0
         if sock is None:  # no socket could be made here: all there is are the looks
-            time.sleep(LOOK)
+            with self.changed:
+                self.changed.wait(LOOK)
             return 0
         with contextlib.suppress(TimeoutError, BlockingIOError, OSError):
             message = sock.recv(1 << 16)

@@ -29,33 +29,42 @@ def locate(app: StoreView, part: str) -> tuple[Path, bool]:
     return Path(os.path.abspath(chosen or default)), not chosen  # noqa: PTH100 - Path.resolve would follow links, which may change
 
 
+def store_name(path: Path) -> str:
+    """Return how errors name the store."""
+    return f"SQLite store {path}"
+
+
 def make_file(path: Path, *, default: bool) -> None:
     """Make the file, readable by its owner only, unless it is there; the directory too where it is the default one.
 
     Raises BackendUnavailableError when its directory is missing or on a network file system, or it cannot be made.
     """
-    store = f"SQLite store {path}"
     try:
         if default:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-        if kind := network_file_system(path.parent):
-            problem = f"its directory is on a network file system ({kind}), where SQLite's locks cannot be trusted"
-            raise BackendUnavailableError(store, problem, "name a file on a local disk with `url` in [tool.pynenc]")
-        if path.is_dir():
-            raise BackendUnavailableError(store, "it is a directory", "name a file with `url` in [tool.pynenc]")
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except FileNotFoundError as error:
-        raise BackendUnavailableError(store, f"the directory {path.parent} does not exist", "create it, or name another place") from error
+        problem, remedy = _unfit(path)
+        if not problem:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except PermissionError:
-        if not path.is_file():
-            raise _refused(store, path) from None
-        # It may be readable: who only looks at it is served, and who writes is told by SQLite.
+        if path.is_file():
+            return  # SQLite says what may not be done with it
+        problem, remedy = f"nothing may be written in {path.parent}", "change its permissions, or name another place"
     except OSError as error:
-        raise BackendUnavailableError(store, error.strerror or str(error)) from error
+        problem, remedy = error.strerror or str(error), ""
+    if problem:
+        raise BackendUnavailableError(store_name(path), problem, remedy)
 
 
-def _refused(store: str, path: Path) -> BackendUnavailableError:
-    return BackendUnavailableError(store, f"nothing may be written in {path.parent}", "change its permissions, or name another place")
+def _unfit(path: Path) -> tuple[str, str]:
+    """Return what is wrong with a place, and what to do about it; two empty strings for a good one."""
+    if not path.parent.is_dir():
+        return f"the directory {path.parent} does not exist", "create it, or name another place"
+    if path.is_dir():
+        return "it is a directory", "name a file with `url` in [tool.pynenc]"
+    if kind := network_file_system(path.parent):
+        problem = f"its directory is on a network file system ({kind}), where SQLite's locks cannot be trusted"
+        return problem, "name a file on a local disk with `url` in [tool.pynenc]"
+    return "", ""
 
 
 def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str:

@@ -21,4 +21,4 @@ class SQLiteSettings(SettingsSection):
         "normal", "`full` keeps every commit through a power cut, at the price of a disk flush each"
     )
     busy_timeout_sec: Annotated[float, Meta(gt=0)] = setting(30.0, "seconds to wait for the turn to write before giving up")
-    checkpoint_pages: Annotated[int, Meta(ge=1)] = setting(4000, "pages of 4 KiB in the log after which it is written back to the file")
+    checkpoint_pages: Annotated[int, Meta(ge=1)] = setting(2000, "pages of 4 KiB in the log after which it is written back to the file")

@@ -154,6 +154,9 @@ AND ifnull(expires > ?5, 1) ORDER BY key LIMIT ?6
 """
 DROP_VALUE = "DELETE FROM value WHERE app = ?1 AND kind = ?2 AND key = ?3 AND ifnull(expires > ?4, 1)"
 
+APP_INFOS = "SELECT value FROM value WHERE kind = ?1"
+"""Of all apps of a file: the one statement that is not given an app's number."""
+
 BEAT = """
 INSERT INTO beat (app, runner, first_at, last_at, alive_until, may_serve) VALUES (?1, ?2, ?3, ?3, ?4, ?5)
 ON CONFLICT (app, runner) DO UPDATE SET last_at = excluded.last_at, alive_until = excluded.alive_until, may_serve = excluded.may_serve

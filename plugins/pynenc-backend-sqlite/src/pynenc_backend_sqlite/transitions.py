@@ -64,6 +64,11 @@ class Held:
             self.state = _decode_state(extra)
 
     @property
+    def limited(self) -> bool:
+        """Whether it has limits."""
+        return self._limits is not None
+
+    @property
     def limits(self) -> tuple[Limit, ...]:
         """Its limits."""
         return () if self._limits is None else _decode_limits(self._limits)
@@ -151,7 +156,7 @@ def move(step: Step, held: Held, state: State, entries: Iterable[InvocationHisto
     final = status in FINAL
     claimable = status in CLAIMABLE
     place = held.place if claimable and state.due is None else None
-    beside = _beside(step, held) if status is Status.CONCURRENCY_CONTROLLED and held._limits is not None else None  # noqa: SLF001
+    beside = _beside(step, held) if status is Status.CONCURRENCY_CONTROLLED and held.limited else None
     outcome = None if state.outcome is None else encode(state.outcome)
     plain = not (state.attempts or state.crashes or state.interruptions or state.suspect or state.reason or state.awaits or state.outbox)
     extra = None if plain and state.due is None else encode(state)
@@ -159,7 +164,7 @@ def move(step: Step, held: Held, state: State, entries: Iterable[InvocationHisto
     fenced = (str(status), state.runner_id or None, state.claim, state.seq, state.since)
     indexed = (place, state.due if claimable else None, beside, state.since if final else None)
     step.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, extra, steps)
-    if held._limits is not None:  # noqa: SLF001
+    if held.limited:
         _keep_slots(step, held, state)
     if claimable:
         step.tell_news(WORK + held.queue)
