@@ -1,0 +1,109 @@
+"""Judges what became of a scenario's invocations, by the store's records and history and by the ledger."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import attrs
+
+from faults.ledger import Line
+from pynenc_core.model import InvocationHistory, InvocationRecord
+from pynenc_core.ports.state_backend import BaseStateBackend
+from pynenc_core.status import FINAL, OWNED, RULES, Status
+
+_CHUNK = 200
+
+
+@attrs.frozen
+class Judgement:
+    """What was found; the first three must be 0 whatever happened."""
+
+    lost: int
+    """Accepted and not final, or gone."""
+    overlaps: int
+    """Ownerships that overlap in history, or two effects under one claim: accepted twice."""
+    flips: int
+    """Final invocations that were moved, or whose outcome is another one than before."""
+    duplicated: int
+    """Effects beyond the first of each invocation."""
+    recovery: tuple[float, ...]
+    """Seconds from each kill to the next effect of what the killed process ran, sorted."""
+
+    @property
+    def recovery_p99(self) -> float:
+        """The time within which 99 of 100 were recovered; 0 where nothing had to be."""
+        return self.recovery[math.ceil(len(self.recovery) * 0.99) - 1] if self.recovery else 0.0
+
+
+class Checker:
+    """Looks at the accepted invocations of one store."""
+
+    def __init__(self, state: BaseStateBackend) -> None:
+        self._state = state
+        self._outcomes: dict[str, InvocationRecord] = {}
+
+    def remember(self, invocation_ids: Collection[str]) -> None:
+        """Note what is final now, to see later whether it stayed so."""
+        for record in self.records(invocation_ids).values():
+            if record.state.final:
+                self._outcomes.setdefault(record.invocation_id, record)
+
+    def records(self, invocation_ids: Collection[str]) -> Mapping[str, InvocationRecord]:
+        """Return the records that exist."""
+        found: dict[str, InvocationRecord] = {}
+        for chunk in _chunks(invocation_ids):
+            found.update(self._state.get(chunk))
+        return found
+
+    def judge(self, accepted: Collection[str], effects: Mapping[str, Sequence[Line]], kills: Mapping[int, float]) -> Judgement:
+        """Look at everything that was accepted."""
+        records = self.records(accepted)
+        lost = [each for each in accepted if each not in records or not records[each].state.final]
+        overlaps, flips = 0, 0
+        for chunk in _chunks(accepted):
+            for entries in self._state.history(chunk).values():
+                overlaps += _overlaps(entries)
+                flips += _flips(entries)
+        for invocation_id, before in self._outcomes.items():
+            now = records.get(invocation_id)
+            flips += now is None or (now.state.status, now.state.outcome) != (before.state.status, before.state.outcome)
+        known = [effects[each] for each in accepted if each in effects]
+        overlaps += sum(len(lines) - len({line.claim for line in lines}) for lines in known)
+        return Judgement(
+            lost=len(lost),
+            overlaps=overlaps,
+            flips=flips,
+            duplicated=sum(len(lines) - 1 for lines in known),
+            recovery=tuple(sorted(_recoveries(known, kills))),
+        )
+
+
+def _overlaps(entries: Sequence[InvocationHistory]) -> int:
+    """Count entries under an older claim than one before, claims of what was owned, and steps that the table forbids."""
+    found, newest, status = 0, 0, None
+    for entry in entries:
+        record = entry.status_record
+        follows = entry.seq == 1 or status is None or record.status in {status, *RULES[status].next}
+        taken_twice = record.status is Status.PENDING and status in OWNED
+        found += record.claim < newest or taken_twice or not follows
+        newest, status = max(newest, record.claim), record.status
+    return found
+
+
+def _flips(entries: Sequence[InvocationHistory]) -> int:
+    finals = [number for number, entry in enumerate(entries) if entry.status_record.status in FINAL]
+    return sum(number != len(entries) - 1 for number in finals)
+
+
+def _recoveries(known: Iterable[Sequence[Line]], kills: Mapping[int, float]) -> Iterable[float]:
+    for lines in known:
+        for before, after in zip(lines, lines[1:], strict=False):
+            killed_at = kills.get(before.pid)
+            if killed_at is not None and after.at >= killed_at:
+                yield after.at - killed_at
+
+
+def _chunks(invocation_ids: Collection[str]) -> Iterable[list[str]]:
+    everything = list(invocation_ids)
+    return (everything[start : start + _CHUNK] for start in range(0, len(everything), _CHUNK))

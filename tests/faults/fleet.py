@@ -1,0 +1,178 @@
+"""Starts real runners over a project, stops and kills them by their own pids, and leaves no process behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from faults.processes import children_of, marked, send, state_of
+from faults.project import Project
+from pynenc_testkit.stores import eventually
+
+PATIENCE = 30.0
+"""Seconds that a runner may take to start or to end on a busy machine."""
+_LEASH = Path(__file__).with_name("leash.py")
+_MARK = "PYNENC_TEST_FLEET"
+
+
+class Host:
+    """One `pynenc runner start` with its children."""
+
+    def __init__(self, fleet: Fleet, runner: str, slots: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._fleet = fleet
+        self._process = process
+        self.runner = runner
+        self.slots = slots
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """The runner's own pid."""
+        return self._process.pid
+
+    @property
+    def workers(self) -> list[int]:
+        """The pids of the processes that execute: the children, or the runner itself where it has none by its nature."""
+        return children_of(self.pid) if self.runner == "persistent-process" else [self.pid]
+
+    @property
+    def tree(self) -> list[int]:
+        """The runner's pid and its children's."""
+        return [self.pid, *children_of(self.pid)]
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.poll()
+
+    def said(self) -> str:
+        """Return its log so far."""
+        return self.log.read_text(errors="replace")
+
+    def is_ready(self) -> bool:
+        """Return whether the store has heartbeats of the runner and of each of its children."""
+        expected = 1 + (self.slots if self.runner == "persistent-process" else 0)
+        assert self.exit_code is None, f"the runner ended with {self.exit_code}; its log:\n{self.said()}"
+        return len([beat for beat in self._fleet.project.app.orchestrator.get_active_runners() if f"-{self.pid}-" in beat.runner_id]) >= expected
+
+    def kill(self, *pids: int) -> float:
+        """SIGKILL some of its processes, by default all of them at one instant; return when."""
+        chosen = pids or tuple(self.tree)
+        if len(chosen) > 1:
+            self.stop_clock(*chosen)  # or the children would see their parent die before they die themselves
+        now = time.time()
+        for pid in chosen:
+            self._fleet.kills[pid] = now
+        send(chosen, signal.SIGKILL)
+        if self.pid in chosen:
+            self._process.wait(PATIENCE)
+        return now
+
+    def stop_clock(self, *pids: int) -> None:
+        """SIGSTOP some of its processes, by default all, and wait until they stand."""
+        chosen = pids or tuple(self.tree)
+        send(chosen, signal.SIGSTOP)
+        eventually(lambda: all(state_of(pid) in {"T", "Z", ""} for pid in chosen), "a stop", PATIENCE)
+
+    def go_on(self) -> None:
+        """SIGCONT all of it."""
+        send(self.tree, signal.SIGCONT)
+
+    def ask_to_stop(self) -> float:
+        """Send SIGTERM to the runner, and to nobody else; return when."""
+        self._process.send_signal(signal.SIGTERM)
+        return time.time()
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Return the exit code; AssertionError with its log when it does not end in time."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the runner does not end within {timeout:g} s; its log:\n{self.said()}") from None
+
+    def stop(self) -> int:
+        """Ask it to stop and return its exit code."""
+        self.ask_to_stop()
+        return self.wait()
+
+
+class Fleet:
+    """All runners of one scenario; a context, at whose end nothing of them is left."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.hosts: list[Host] = []
+        self.kills: dict[int, float] = {}
+        """When which pid was killed, by the clock of `time.time`."""
+        self._token = secrets.token_hex(8)
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        send(self._left(), signal.SIGKILL)
+        for process in self._processes:
+            process.kill()
+            process.wait(PATIENCE)
+        eventually(lambda: not self._left(), "the end of every process", PATIENCE)
+        if error is not None:
+            error.add_note("\n".join(f"--- {host.log.name}\n{host.said()[-4000:]}" for host in self.hosts))
+
+    def launch(self, *arguments: str, options: Sequence[str] = (), log: str = "", **environment: str) -> tuple[subprocess.Popen[bytes], Path]:
+        """Start `pynenc <arguments>` over the project, as a process that dies with this one; return it, and its log.
+
+        `options` are the leash's; `environment` is added to ours, from which every variable of pynenc is removed.
+        """
+        path = self.project.folder / (log or f"command-{len(self._processes)}.log")
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
+        variables |= {"PYTHONPATH": str(self.project.folder), _MARK: self._token, **environment}
+        command = [sys.executable, "-IS", str(_LEASH), *options, sys.executable, "-m", "pynenc_core.cli", *arguments]
+        with path.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=self.project.folder, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        self._processes.append(process)
+        return process, path
+
+    def start(self, runner: str, slots: int = 1, *, module: str = "", ready: bool = True, **environment: str) -> Host:
+        """Start a runner with so many slots, and wait until the store has its heartbeats, unless `ready` is False."""
+        locator = f"{module or self.project.name}:app"
+        count = {"PYNENC__RUNNER__MAX_THREADS": str(slots), "PYNENC__RUNNER__NUM_PROCESSES": str(slots)}
+        name = f"runner-{len(self.hosts) + 1}.log"
+        process, log = self.launch("--app", locator, "runner", "start", "--runner", runner, log=name, **{**count, **environment})
+        host = Host(self, runner, slots, process, log)
+        self.hosts.append(host)
+        if ready:
+            eventually(host.is_ready, f"the start of {name}", PATIENCE)
+        return host
+
+    def living(self) -> Iterator[Host]:
+        """Yield the hosts that have not ended."""
+        return (host for host in self.hosts if host.exit_code is None)
+
+    def leaked(self) -> list[int]:
+        """Return the pids of processes that outlive their runner, a moment after its end."""
+        try:
+            eventually(lambda: not self._left(), "the end of every process", 3.0)
+        except AssertionError:
+            return self._left()
+        return []
+
+    def stop_all(self) -> list[int]:
+        """Stop every runner that is still there; return the exit codes of those."""
+        living = list(self.living())
+        for host in living:
+            host.ask_to_stop()
+        return [host.wait() for host in living]
+
+    def _left(self) -> list[int]:
+        return marked(f"{_MARK}={self._token}")

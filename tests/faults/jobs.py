@@ -1,0 +1,145 @@
+"""The tasks that the scenarios run. This file is copied into each project's folder, under a name of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from pynenc_core import Pynenc, RetryError
+from pynenc_core.orchestration.current import running_job
+
+FOLDER = Path(__file__).parent
+app = Pynenc(config_filepath=FOLDER / "project.toml")
+
+
+def note(what: str, **more: object) -> None:
+    """Append one line to the ledger: one system call, so that a kill leaves a whole line or none."""
+    job = running_job.get()
+    assert job is not None
+    line = {
+        "what": what,
+        "task": job.record.invocation.task_id.rpartition(".")[2],
+        "invocation": job.invocation_id,
+        "runner": job.owner.runner_id,
+        "claim": job.owner.claim,
+        "pid": os.getpid(),
+        "at": time.time(),
+        **more,
+    }
+    ledger = os.open(FOLDER / "ledger", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(ledger, json.dumps(line).encode() + b"\n")
+    finally:
+        os.close(ledger)
+
+
+def last(seconds: float) -> None:
+    """Take so long."""
+    time.sleep(seconds)
+
+
+def claim_number() -> int:
+    """The fencing number of the running execution: 1 for the first."""
+    job = running_job.get()
+    assert job is not None
+    return job.owner.claim
+
+
+def signature() -> str:
+    """Who executes, under which claim."""
+    job = running_job.get()
+    assert job is not None
+    return f"{job.owner.runner_id}/{job.owner.claim}"
+
+
+@app.task
+def work(number: int, seconds: float = 0.0) -> int:
+    note("effect")
+    last(seconds)
+    return number
+
+
+@app.task
+def killed_once(number: int) -> str:
+    """The effect, and then SIGKILL of this very process before the result is settled; the second execution ends."""
+    del number
+    note("effect")
+    if claim_number() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+        last(60.0)
+    return signature()
+
+
+@app.task
+def gated(gate: str) -> str:
+    """The effect; then wait for the gate, a file of that name."""
+    note("effect")
+    while not (FOLDER / gate).exists():
+        last(0.005)
+    note("passed")
+    return signature()
+
+
+@app.task
+def gated_by_claim(gate: str) -> str:
+    """As `gated`, but each execution waits for a gate of its own, `<gate>-<claim>`."""
+    note("effect")
+    while not (FOLDER / f"{gate}-{claim_number()}").exists():
+        last(0.005)
+    return signature()
+
+
+@app.task
+def poison() -> None:
+    note("effect")
+    os.abort()
+
+
+@app.task
+def tree(depth: int, width: int) -> int:
+    if depth == 0:
+        return 1
+    return 1 + sum(tree.parallelize([(depth - 1, width)] * width).ordered_results())
+
+
+@app.task
+def leaf(number: int) -> int:
+    return number
+
+
+@app.task
+def parent_of(count: int) -> int:
+    """Wait for that many children, whose results come as they finish."""
+    return sum(leaf.parallelize([(number,) for number in range(count)]).results)
+
+
+@app.task
+def waits_for_gate(gate: str) -> str:
+    """A parent that waits for one child, which waits for the gate."""
+    note("effect")
+    return gated(gate).result
+
+
+@app.task
+def leaves(kind: str) -> None:
+    note("effect")
+    raise {"SystemExit": SystemExit(3), "KeyboardInterrupt": KeyboardInterrupt(), "GeneratorExit": GeneratorExit()}[kind]
+
+
+@app.task(max_retries=1)
+def fails_once(number: int) -> int:
+    note("effect")
+    job = running_job.get()
+    assert job is not None
+    if job.record.state.attempts == 0:
+        raise RetryError
+    return number
+
+
+@app.task
+def carries(text: str) -> int:
+    """Take a large argument; the result is small."""
+    return len(text)

@@ -1,0 +1,54 @@
+"""What the operating system says of processes: children, and everything that carries a mark in its environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the pids of the living children of a process, in the order of their start."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in (_PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += [int(child) for child in (thread / "children").read_text().split()]
+    return sorted(child for child in found if state_of(child) not in {"Z", ""})
+
+
+def state_of(pid: int) -> str:
+    """Return the one letter that `ps` shows: R, S, T (stopped), Z (dead, not waited for); "" for no such process."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def marked(mark: str) -> list[int]:
+    """Return the pids of all living processes whose environment holds `mark`, written as NAME=value; never our own."""
+    return [pid for pid in _pids() if pid != os.getpid() and mark.encode() in _environment(pid)]
+
+
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each process that still exists."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _pids() -> Iterator[int]:
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit() and state_of(int(entry.name)) not in {"Z", ""}:
+            yield int(entry.name)
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []

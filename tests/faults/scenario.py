@@ -1,0 +1,119 @@
+"""One scenario: a project, its runners, what was accepted, and the line that says what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from faults.checker import Checker, Judgement
+from faults.fleet import PATIENCE, Fleet
+from faults.ledger import Ledger
+from faults.project import Project
+from pynenc_core.invocation import Invocation
+from pynenc_core.model import InvocationRecord
+from pynenc_core.status import FINAL
+from pynenc_testkit.stores import eventually
+
+REPORT_VARIABLE = "PYNENC_TEST_REPORT"
+"""Names a file to which each scenario's line is appended, besides being printed at the end of the run."""
+LINES: list[str] = []
+"""The lines of this run."""
+
+
+class Scenario:
+    """What the tests of this folder are made of; a context, at whose end no process is left."""
+
+    def __init__(self, name: str, runner: str, project: Project, seed: int = 0) -> None:
+        self.name = name
+        self.runner = runner
+        self.seed = seed
+        self.project = project
+        self.fleet = Fleet(project)
+        self.ledger = Ledger(project.folder)
+        self.checker = Checker(project.app.state_backend)
+        self.accepted: list[Invocation[Any]] = []
+        self._began = time.monotonic()
+        self._reported = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.fleet.__exit__(kind, error, traceback)
+        if not self._reported:
+            self._report(ok=False, error=repr(error)[:200])
+
+    @property
+    def jobs(self) -> Any:
+        """The module with the tasks."""
+        return self.project.jobs
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of everything accepted."""
+        return [invocation.invocation_id for invocation in self.accepted]
+
+    def accept(self, invocations: Iterable[Invocation[Any]]) -> list[Invocation[Any]]:
+        """Note that these were registered: none of them may be lost."""
+        new = list(invocations)
+        self.accepted += new
+        return new
+
+    def wait_until_final(self, timeout: float = PATIENCE) -> None:
+        """Wait until everything accepted is final; AssertionError saying what is not."""
+        _, waiting = self.project.app.wait(self.accepted, timeout=timeout)
+        left = [(each.invocation_id, str(each.status)) for each in waiting[:10]]
+        assert not waiting, f"{len(waiting)} of {len(self.accepted)} are not final after {timeout:g} s: {left}"
+
+    def record(self, invocation: Invocation[Any]) -> InvocationRecord:
+        """Return the record as it is stored now."""
+        return self.project.app.orchestrator.record(invocation.invocation_id)
+
+    def when(self, invocation: Invocation[Any], *statuses: str, timeout: float = PATIENCE) -> InvocationRecord:
+        """Wait until the invocation is in one of the statuses, and return its record."""
+        eventually(lambda: self.record(invocation).state.status in statuses, f"one of {statuses}", timeout)
+        return self.record(invocation)
+
+    def finish(self, *, extra: int = 0, recovery: float | None = None, **more: object) -> Judgement:
+        """Stop what still runs, judge, write the line, and insist on it.
+
+        `extra` bounds the effects that may have happened again, `recovery` the seconds of all but 1 % of the recoveries.
+        """
+        codes = self.fleet.stop_all()
+        leaked = self.fleet.leaked()
+        found = self.checker.judge(self.ids, self.ledger.by_invocation(), self.fleet.kills)
+        in_time = recovery is None or found.recovery_p99 <= recovery
+        ok = not (found.lost or found.overlaps or found.flips or leaked or any(codes)) and found.duplicated <= extra and in_time
+        self._report(
+            ok=ok,
+            lost=found.lost,
+            duplicated=found.duplicated,
+            overlaps=found.overlaps,
+            flips=found.flips,
+            leaked=len(leaked),
+            recovery_p99=round(found.recovery_p99, 3),
+            recoveries=len(found.recovery),
+            kills=len(self.fleet.kills),
+            **more,
+        )
+        assert ok, f"{LINES[-1]}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s"
+        return found
+
+    def _report(self, **values: object) -> None:
+        self._reported = True
+        seconds = round(time.monotonic() - self._began, 2)
+        line = {"id": self.name, "backend": "sqlite", "runner": self.runner, "seed": self.seed, **values, "seconds": seconds}
+        LINES.append(json.dumps(line))
+        if path := os.environ.get(REPORT_VARIABLE):
+            with Path(path).open("a", encoding="utf-8") as report:
+                report.write(LINES[-1] + "\n")
+
+
+def count_final(records: Iterable[InvocationRecord]) -> int:
+    """Return how many of these are final."""
+    return sum(record.state.status in FINAL for record in records)
