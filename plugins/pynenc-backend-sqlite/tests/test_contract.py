@@ -80,3 +80,7 @@ class TestDurability(SQLite, DurableContract):
 
 class TestPlugin(PluginContract):
     plugin: ClassVar[str] = "backend-sqlite"
+
+
+class TestPublicRecords(SQLite, PublicRecordsContract):
+    pass

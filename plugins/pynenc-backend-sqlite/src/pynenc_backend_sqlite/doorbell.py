@@ -27,8 +27,8 @@ LOOK = 0.25
 """Seconds between two looks whether something was committed that nobody told of."""
 LINGER = 5.0
 """Seconds for which the listening thread outlives the last wait, since often another follows."""
-LONGEST_PATH = 100
-"""Bytes: a socket's path may have 107."""
+LONGEST_FOLDER = 87
+"""Bytes of the sockets' directory: a whole path may have 107."""
 MANY = 8
 """So many datagrams at once mean that the queue, which Linux makes 10 long, may have been full."""
 IDS_PER_DATAGRAM = 1000
@@ -234,7 +234,7 @@ class Doorbell:
 def _folder(path: Path) -> Path:
     """Return the directory for sockets: beside the file, or where that is too long a path, a private one elsewhere."""
     folder = path.with_name(f"{path.name}-bells")
-    if len(os.fsencode(folder)) > LONGEST_PATH - 20:
+    if len(os.fsencode(folder)) > LONGEST_FOLDER:
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"pynenc-{os.getuid()}-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)

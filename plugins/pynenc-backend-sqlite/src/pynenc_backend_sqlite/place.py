@@ -61,13 +61,13 @@ def _unfit(path: Path) -> tuple[str, str]:
         return f"the directory {path.parent} does not exist", "create it, or name another place"
     if path.is_dir():
         return "it is a directory", "name a file with `url` in [tool.pynenc]"
-    if kind := network_file_system(path.parent):
+    if kind := network_file_system(path.parent, MOUNTS):
         problem = f"its directory is on a network file system ({kind}), where SQLite's locks cannot be trusted"
         return problem, "name a file on a local disk with `url` in [tool.pynenc]"
     return "", ""
 
 
-def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str:
+def network_file_system(directory: Path, mounts: Path) -> str:
     """Return the type of the network file system that a directory is on, or "" for a local one or where nobody can tell."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
