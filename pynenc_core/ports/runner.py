@@ -279,11 +279,14 @@ class BaseRunner(RunnerLifecycle):
         """Give a heartbeat for this runner and its living children now; the duties do it regularly."""
         self.duties.beat_now()
 
-    def _hand_on(self, children: Iterable[tuple[str, str]]) -> None:
-        """Recover what dead children owned, each given by runner id and the reason of its end."""
+    def _hand_on(self, children: Iterable[tuple[str, str]]) -> int:
+        """Recover what dead children owned, each given by runner id and the reason of its end; return how many invocations."""
+        total = 0
         for runner_id, reason in children:
             count = self.app.orchestrator.hand_on(runner_id, reason)
+            total += count
             self.logger.warning("child %s of runner %s ended (%s); %d invocations handed on", runner_id, self.runner_id, reason, count)
+        return total
 
 
 class ExecutorRunner(BaseRunner):

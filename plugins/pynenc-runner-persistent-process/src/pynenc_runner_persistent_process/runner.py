@@ -11,7 +11,7 @@ from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_runner_persistent_process.child import Child
 
-_SOON = 2.0  # seconds: a child that dies sooner after its start is started again with growing delays
+_SOON = 2.0  # seconds: a child that dies sooner after its start, and had no work, is started again with growing delays
 _DELAY_MOST = 30.0
 _AFTER_GRACE = 3.0  # seconds a child has for handing back what its grace did not suffice for
 _IN_A_HURRY = 2.0
@@ -67,12 +67,11 @@ class PersistentProcessRunner(BaseRunner):
 
     def _bury(self) -> None:
         for child in [child for child in self._children if not child.alive]:
-            if time.monotonic() - child.started_at < _SOON:
+            handed = self._hand_on([(child.runner_id, child.exit_reason())]) if self.running or child.process.returncode != 0 else 0
+            if not handed and time.monotonic() - child.started_at < _SOON:
                 self._delay_spawn()
-            else:
+            else:  # one that had work to hand on did start well: what ran in it is charged, and set aside if it goes on so
                 self._early_deaths = 0
-            if self.running or child.process.returncode != 0:
-                self._hand_on([(child.runner_id, child.exit_reason())])
             self._children.remove(child)  # last: while the store is away it stays, and is tried again
 
     def _delay_spawn(self) -> None:
