@@ -17,6 +17,8 @@ from pynenc_core.plugins.kinds import BUILDER_METHOD, distribution_for
 from pynenc_core.plugins.offers import Offer
 
 _ORIGIN = "code, builder"
+_RUNNER = "_runner"
+_SIMILAR = 0.7
 
 
 class ContributedMethods:
@@ -59,13 +61,19 @@ class ContributedMethods:
         return self
 
     def _unknown(self, name: str, offers: tuple[Offer[BuilderMethodSpec], ...]) -> UnknownBuilderMethodError:
-        from difflib import get_close_matches  # imported late: only a mistake needs it
-
         brought = {offer.spec.name for offer in offers}
         own = {each for each, _ in inspect.getmembers(type(self), inspect.isfunction) if not each.startswith("_")}
-        near = next(iter(get_close_matches(name, sorted(own | brought), n=1)), "")
         install = distribution_for(BUILDER_METHOD, name)
-        return UnknownBuilderMethodError(name, tuple(sorted(brought)), near, install, self._plugins.notes())
+        return UnknownBuilderMethodError(name, tuple(sorted(brought)), _near(name, own | brought), install, self._plugins.notes())
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """Return what was perhaps meant; of two runners only what tells them apart is compared."""
+    from difflib import get_close_matches  # imported late: only a mistake needs it
+
+    suffix = _RUNNER if name.endswith(_RUNNER) else ""
+    stems = [each.removesuffix(suffix) for each in sorted(names) if each.endswith(suffix)]
+    return next((each + suffix for each in get_close_matches(name.removesuffix(suffix), stems, n=1, cutoff=_SIMILAR)), "")
 
 
 class PynencBuilder(ContributedMethods):

@@ -49,7 +49,8 @@ class AppParts:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.plugins = plugins or PluginManager()
-        self.plugins.register(builtin, _CORE)
+        if not self.plugins.has(_CORE):  # two apps may share a manager
+            self.plugins.register(builtin, _CORE)
         self._clock = clock
         given = {**({"url": url} if url else {}), **(overrides or {})}
         self._given = given

@@ -83,6 +83,10 @@ class PluginManager:
         """Return the names of the installed plugins that are not disabled, importing none of them."""
         return sorted({each.name for each in self._installation.enabled()})
 
+    def has(self, name: str) -> bool:
+        """Tell whether a plugin of this name is registered: in code, or by an entry point that was loaded."""
+        return name in self._registry
+
     def load(self) -> None:
         """Import every enabled plugin's entry point, once; does nothing the second time.
 
