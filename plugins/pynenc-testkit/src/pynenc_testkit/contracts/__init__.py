@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pynenc_testkit.contracts.brokers import BrokerContract, SharedBrokerContract
+from pynenc_testkit.contracts.combos import ComboContract
 from pynenc_testkit.contracts.dispatch import DispatcherContract
 from pynenc_testkit.contracts.durability import DurableContract
 from pynenc_testkit.contracts.machine import StateMachineContract
@@ -13,6 +14,7 @@ from pynenc_testkit.contracts.state import StateContract
 
 __all__ = [
     "BrokerContract",
+    "ComboContract",
     "DispatcherContract",
     "DurableContract",
     "PluginContract",
