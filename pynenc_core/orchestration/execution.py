@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -197,10 +197,21 @@ def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
 _loops = threading.local()
 
 
+class _LoopOfThread:
+    """Goes when its thread does, and closes the thread's event loop: otherwise its sockets stay until they are collected."""
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # nobody is left who could be told
+            self.runner.close()
+
+
 def _run_coroutine(function: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any) -> Any:
     import asyncio  # imported late: a process without async tasks never needs it
 
-    runner = getattr(_loops, "runner", None)
-    if runner is None:
-        runner = _loops.runner = asyncio.Runner()  # one loop a thread, kept: making one costs more than most tasks
-    return runner.run(function(*args, **kwargs), context=copy_context())
+    kept: _LoopOfThread | None = getattr(_loops, "kept", None)
+    if kept is None:
+        kept = _loops.kept = _LoopOfThread(asyncio.Runner())  # one loop a thread: making one costs more than most tasks
+    return kept.runner.run(function(*args, **kwargs), context=copy_context())
