@@ -82,12 +82,19 @@ class Pausing:
             self._break(job, circle)
         return interest.wait(wanted, None if timeout is None else timeout - look, linger)
 
-    def _break(self, job: Job, circle: tuple[str, ...]) -> None:
-        youngest = max(circle)  # ids sort by age
-        if youngest == job.invocation_id:
-            raise ConcurrencyDeadlockError(job.invocation_id, circle)
-        told = Signal(invocation_id=youngest, kind=SignalKind.DEADLOCK, by=job.context.runner_id, circle=circle)
-        self._engine.state.mark([Mark(invocation_id=youngest, signal=told)])
+    def _break(self, job: Job, circle: Sequence[InvocationRecord]) -> None:
+        ids = tuple(record.invocation_id for record in circle)
+        youngest = max(circle, key=lambda record: record.invocation_id)  # ids sort by age
+        if youngest.invocation_id == job.invocation_id:
+            raise ConcurrencyDeadlockError(job.invocation_id, ids)
+        told = Signal(
+            invocation_id=youngest.invocation_id,
+            kind=SignalKind.DEADLOCK,
+            claim=youngest.state.claim,
+            by=job.context.runner_id,
+            circle=ids,
+        )
+        self._engine.state.mark([Mark(invocation_id=youngest.invocation_id, signal=told)])
 
     def _pause(self, job: Job, wanted: tuple[str, ...]) -> None:
         with self._slots.changed:

@@ -7,9 +7,22 @@ from typing import ClassVar
 
 import attrs
 
+from kit.state_saboteurs import spoilt
 from pynenc_backend_memory.dispatcher import MemoryDispatcher
-from pynenc_core.model import Ask, Batch, Change, ClaimReply, InvocationRecord, Limit, Refusal, SettleReply, Submitted, claimed
-from pynenc_core.status import Status
+from pynenc_core.model import (
+    Ask,
+    Batch,
+    Change,
+    ClaimReply,
+    Limit,
+    Refusal,
+    SettleReply,
+    Submitted,
+    claimed,
+    entered,
+    woken,
+)
+from pynenc_core.status import OWNED, Status
 
 
 class Saboteur(MemoryDispatcher):
@@ -81,8 +94,9 @@ class ExpiredRuns(Saboteur):
 
     caught_by = ("test_an_expired_one_is_cancelled_on_the_way",)
 
-    def _set_aside(self, record: InvocationRecord, by: str, now: float) -> bool:
-        return super()._set_aside(record, by, min(now, record.invocation.expires or now))
+    def submit(self, batch: Batch) -> Submitted:
+        lasting = [attrs.evolve(new, invocation=attrs.evolve(new.invocation, expires=None)) for new in batch.invocations]
+        return super().submit(attrs.evolve(batch, invocations=tuple(lasting)))
 
 
 class LimitIgnored(Saboteur):
@@ -106,8 +120,11 @@ class NobodyWoken(Saboteur):
 
     caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other", "test_a_freed_limit_wakes")
 
-    def _free(self, before: InvocationRecord, to: Status, by: str, now: float) -> None:
-        pass
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        now = self._state.now()
+        with spoilt(self._table, _call_next=lambda *_: None):
+            refused = self._table.swap(changes, now).refused
+            return SettleReply(refused=refused, claim=self._claim(ask, now) if ask else ClaimReply())
 
 
 class EverybodyWoken(Saboteur):
@@ -115,11 +132,18 @@ class EverybodyWoken(Saboteur):
 
     caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other",)
 
-    def _call_next(self, key: str, by: str, now: float) -> None:
-        super()._call_next(key, by, now)
-        for record in tuple(self._table.records.values()):
-            if record.state.status is Status.CONCURRENCY_CONTROLLED and any(limit.key == key for limit in record.invocation.limits):
-                self._move(record, Status.REROUTED, by, "woken", now)
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        reply = super().settle(changes)
+        with self._table.lock:
+            for key in {limit.key for change in changes for limit in self._limits(change.invocation_id)}:
+                for record in tuple(self._table.records.values()):
+                    if record.state.status is Status.CONCURRENCY_CONTROLLED and key in {limit.key for limit in record.invocation.limits}:
+                        self._table.replace(record, *woken(record.invocation_id, record.state, key, "", self._state.now()))
+        return attrs.evolve(reply, claim=super().settle((), ask=ask).claim)
+
+    def _limits(self, invocation_id: str) -> tuple[Limit, ...]:
+        record = self._table.records.get(invocation_id)
+        return record.invocation.limits if record and record.state.status not in OWNED else ()
 
 
 class DropIgnored(Saboteur):
@@ -142,7 +166,7 @@ class SuspectStarted(Saboteur):
         if ask.start:
             started = [each for each in reply.claimed if each.state.suspect and each.state.status is Status.PENDING]
             for each in started:
-                self._move(each, Status.RUNNING, ask.runner_id, "", now)
+                self._table.replace(each, *entered(each.invocation_id, each.state, Status.RUNNING, ask.runner_id, "", now))
             reply = attrs.evolve(reply, claimed=tuple(self._table.records[each.invocation_id] for each in reply.claimed))
         return reply
 
@@ -170,16 +194,14 @@ class StopsAtRefusal(Saboteur):
 
     caught_by = ("test_a_refused_change_stops_neither_the_others_nor_the_claim",)
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         answers: list[Refusal | None] = []
         for change in changes:
             failed = any(answer is not None for answer in answers)
             answers += [Refusal(change.invocation_id, None)] if failed else super().settle([change]).refused
         if any(answer is not None for answer in answers):
-            return SettleReply(refused=tuple(answers), not_started=tuple(start))
-        author = ask or (Ask(runner_id=changes[0].by, limit=0) if changes else None)
-        rest = super().settle((), start=start, ask=author)
-        return attrs.evolve(rest, refused=tuple(answers))
+            return SettleReply(refused=tuple(answers))
+        return attrs.evolve(super().settle((), ask=ask), refused=tuple(answers))
 
 
 class StartsForeign(Saboteur):
@@ -187,9 +209,25 @@ class StartsForeign(Saboteur):
 
     caught_by = ("test_what_is_pending_here_is_started",)
 
-    def _start(self, invocation_id: str, runner_id: str, now: float) -> bool:
-        record = self._table.records.get(invocation_id)
-        return super()._start(invocation_id, record.state.runner_id if record else runner_id, now)
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        held = self._state.get([change.invocation_id for change in changes])
+        theirs = []
+        for change in changes:
+            record = held.get(change.invocation_id)
+            pending = record is not None and record.state.status is change.expect.status is Status.PENDING
+            expect = attrs.evolve(change.expect, runner_id=record.state.runner_id) if record and pending else change.expect
+            theirs.append(attrs.evolve(change, expect=expect))
+        return super().settle(theirs, ask=ask)
+
+
+class StaleRequests(Saboteur):
+    """Tells an owner what was meant for the one before."""
+
+    caught_by = ("test_a_request_for_another_claim_reaches_nobody",)
+
+    def _claim(self, ask: Ask, now: float) -> ClaimReply:
+        records = [record for record in self._table.records.values() if record.state.runner_id == ask.runner_id]
+        return attrs.evolve(super()._claim(ask, now), signals=tuple(record.side.signal for record in records if record.side.signal))
 
 
 class LostWakeUp(Saboteur):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import attrs
 
@@ -12,23 +13,28 @@ from pynenc_backend_memory.records import MemoryWatch
 from pynenc_backend_memory.state_backend import MemoryStateBackend, _named
 from pynenc_backend_memory.table import MemoryTable
 from pynenc_core.model import (
+    Ask,
     Batch,
     Blob,
     Change,
+    ClaimReply,
     Expect,
     InvocationHistory,
     InvocationRecord,
     Lease,
-    Limit,
     Mark,
     Query,
     Refusal,
     Signal,
     Submitted,
+    Swapped,
     Swept,
+    claimed,
     meets,
+    woken,
 )
 from pynenc_core.ports.storage import Watch
+from pynenc_core.status import Status
 
 
 class Saboteur(MemoryStateBackend):
@@ -41,14 +47,33 @@ class Saboteur(MemoryStateBackend):
         place = self.app.store_url("state_backend").partition("://")[2]
         return [table for (where, _), table in _named.items() if where == place]
 
-    def force(self, change: Change) -> Refusal | None:
+    def force(self, change: Change) -> Swapped:
         """Write a change whatever its expectation is."""
         with self.table.lock:
             record = self.table.records.get(change.invocation_id)
             if record is None:
-                return Refusal(change.invocation_id, None)
+                return Swapped((Refusal(change.invocation_id, None),))
             state = record.state
-            return self.table.swap(attrs.evolve(change, expect=Expect(state.status, state.runner_id, state.claim)), self.now())
+            return self.table.swap([attrs.evolve(change, expect=Expect(state.status, state.runner_id, state.claim))], self.now())
+
+
+def joined(answers: Iterable[Swapped]) -> Swapped:
+    """Return the answers to several changes as one."""
+    every = tuple(answers)
+    refused = tuple(refusal for each in every for refusal in each.refused)
+    return Swapped(refused, tuple(entry for each in every for entry in each.claimable))
+
+
+@contextmanager
+def spoilt(table: MemoryTable, **methods: Callable[..., Any]) -> Iterator[None]:
+    """Put other methods in the place of a table's, with its lock held."""
+    with table.lock:
+        table.__dict__.update(methods)
+        try:
+            yield
+        finally:
+            for name in methods:
+                del table.__dict__[name]
 
 
 class UnlockedSwap(Saboteur):
@@ -56,16 +81,16 @@ class UnlockedSwap(Saboteur):
 
     caught_by = ("test_of_two_swaps_one_wins",)
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
-        answers: list[Refusal | None] = []
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        answers: list[Swapped] = []
         for change in changes:
             record = self.get([change.invocation_id]).get(change.invocation_id)
             if record is None or not meets(record.state, change.expect):
-                answers.extend(super().swap([change]))
+                answers.append(super().swap([change]))
                 continue
             self.get_blobs([blob.key for blob in change.blobs])
             answers.append(self.force(change))
-        return tuple(answers)
+        return joined(answers)
 
 
 class BlindWrite(Saboteur):
@@ -73,13 +98,13 @@ class BlindWrite(Saboteur):
 
     caught_by = ("test_a_stale_owner_is_refused_also_when_the_same_runner_claimed_again", "test_a_refused_change_changes_nothing_anywhere")
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
-        answers: list[Refusal | None] = []
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        answers: list[Swapped] = []
         for change in changes:
             record = self.get([change.invocation_id]).get(change.invocation_id)
             fits = record is not None and record.state.status is change.expect.status
-            answers.append(self.force(change) if fits else super().swap([change])[0])
-        return tuple(answers)
+            answers.append(self.force(change) if fits else super().swap([change]))
+        return joined(answers)
 
 
 class RunnerOnly(Saboteur):
@@ -87,13 +112,13 @@ class RunnerOnly(Saboteur):
 
     caught_by = ("test_a_stale_owner_is_refused_also_when_the_same_runner_claimed_again",)
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
-        answers: list[Refusal | None] = []
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        answers: list[Swapped] = []
         for change in changes:
             record = self.get([change.invocation_id]).get(change.invocation_id)
             same = record is not None and (record.state.status, record.state.runner_id) == (change.expect.status, change.expect.runner_id)
-            answers.append(self.force(change) if same else super().swap([change])[0])
-        return tuple(answers)
+            answers.append(self.force(change) if same else super().swap([change]))
+        return joined(answers)
 
 
 class LostHistory(Saboteur):
@@ -101,7 +126,7 @@ class LostHistory(Saboteur):
 
     caught_by = ("test_each_transition_leaves_one_entry", "test_every_field_of_a_change_is_written")
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         return super().swap([attrs.evolve(change, through=change.through[-1:]) for change in changes])
 
 
@@ -110,7 +135,7 @@ class BlobsFirst(Saboteur):
 
     caught_by = ("test_a_refused_change_leaves_no_blob", "test_a_refused_change_changes_nothing_anywhere")
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         for change in changes:
             self.put_blobs(change.blobs)
         return super().swap(changes)
@@ -121,12 +146,12 @@ class AllOrNothing(Saboteur):
 
     caught_by = ("test_changes_of_one_call_are_judged_one_by_one_in_order",)
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
-        answers: list[Refusal | None] = []
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        answers: list[Swapped] = []
         for change in changes:
-            failed = any(answer is not None for answer in answers)
-            answers += [Refusal(change.invocation_id, None)] if failed else super().swap([change])
-        return tuple(answers)
+            failed = any(refusal is not None for answer in answers for refusal in answer.refused)
+            answers.append(Swapped((Refusal(change.invocation_id, None),)) if failed else super().swap([change]))
+        return joined(answers)
 
 
 class SilentSwap(Saboteur):
@@ -134,7 +159,7 @@ class SilentSwap(Saboteur):
 
     caught_by = ("test_what_becomes_final_while_somebody_waits_is_reported", "test_every_watcher_is_told")
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         with self.table.lock:
             listeners, self.table.listeners = self.table.listeners, type(self.table.listeners)(set)
         answers = super().swap(changes)
@@ -277,28 +302,100 @@ class UnlockedLease(Saboteur):
         return lease
 
 
-class SlotLeak(Saboteur):
-    """Never gives a slot back."""
+class WaitersForgotten(Saboteur):
+    """Leaves who waits beside a key there when a swap frees it."""
 
-    caught_by = ("test_a_freed_slot_can_be_taken",)
+    caught_by = ("test_a_release_wakes_the_first_all_of_whose_limits_have_room", "test_a_swap_says_what_it_made_claimable")
 
-    def free_slots(self, invocation_id: str, claim: int) -> None:
-        pass
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        with spoilt(self.table, _call_next=lambda *_: None):
+            return self.table.swap(changes, self.now())
 
 
-class UnlockedSlot(Saboteur):
-    """Counts the holders, and takes a slot in a second step."""
+class FirstBesideWoken(Saboteur):
+    """Wakes the first beside a key, whether its other limits have room or not."""
 
-    caught_by = ("test_of_two_that_take_the_last_slot_one_gets_it",)
+    caught_by = ("test_a_release_wakes_the_first_all_of_whose_limits_have_room",)
 
-    def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
-        holders: Mapping[str, int] = self.holders([limit.key])
-        if holders.get(limit.key, 0) >= limit.most:
-            return super().take_slot(limit, invocation_id, claim)
-        self.get_values("slot", [limit.key])
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        table = self.table
+
+        def wake(key: str, by: str, now: float) -> None:
+            waiting = [each for each in table.records.values() if each.state.status is Status.CONCURRENCY_CONTROLLED]
+            first = min((each for each in waiting if key in {limit.key for limit in each.invocation.limits}), key=lambda each: each.rank)
+            table.replace(first, *woken(first.invocation_id, first.state, key, by, now))
+
+        has_waiters = any(record.state.status is Status.CONCURRENCY_CONTROLLED for record in self.table.records.values())
+        with spoilt(table, **({"_call_next": wake} if has_waiters else {})):
+            return table.swap(changes, self.now())
+
+
+class QuietSwap(Saboteur):
+    """Names only the changed ones of what it made claimable."""
+
+    caught_by = ("test_a_swap_says_what_it_made_claimable",)
+
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        swapped = super().swap(changes)
+        own = {change.invocation_id for change in changes}
+        return attrs.evolve(swapped, claimable=tuple(each for each in swapped.claimable if each.invocation_id in own))
+
+
+class UnlockedAcquire(Saboteur):
+    """Looks at a record and at its limits, and claims it in a second step."""
+
+    caught_by = (
+        "test_of_two_that_acquire_one_invocation_one_gets_it",
+        "test_of_two_that_acquire_the_last_place_of_a_limit_one_gets_it",
+    )
+
+    def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
+        record = self.get(invocation_ids).get(invocation_ids[0]) if len(invocation_ids) == 1 else None
+        room = record and all(self.holders([limit.key])[limit.key] < limit.most for limit in record.invocation.limits)
+        plain = record and record.state.status is Status.REGISTERED and not (record.invocation.expires or ask.awaited_only)
+        if record is None or not room or not plain or ask.limit < 1:
+            return super().acquire(invocation_ids, ask)
+        self.get_blobs([])
         with self.table.lock:
-            self.table.slots[limit.key][invocation_id, claim] = self.now()
-        return True
+            got = self.table.replace(record, *claimed(record.invocation_id, record.state, ask.runner_id, self.now(), start=ask.start > 0))
+        return attrs.evolve(super().acquire((), ask), claimed=(got,))
+
+
+class UnfencedMark(Saboteur):
+    """Lets anybody report progress, also who owns it no more."""
+
+    caught_by = ("test_a_mark_by_an_owner_is_refused_unless_it_owns",)
+
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        return super().mark([attrs.evolve(mark, owner=None) for mark in marks])
+
+
+class FullOutbox(Saboteur):
+    """Forgets nothing that was carried out."""
+
+    caught_by = ("test_entries_leave_the_outbox_when_they_are_carried_out",)
+
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        return super().mark([attrs.evolve(mark, drop_outbox=()) for mark in marks])
+
+
+class RepeatedPause(Saboteur):
+    """Does not look at the number of history entries."""
+
+    caught_by = ("test_with_a_number_a_repeated_pause_is_written_once",)
+
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        return super().swap([attrs.evolve(change, expect=attrs.evolve(change.expect, seq=None)) for change in changes])
+
+
+class NoWindow(Saboteur):
+    """Lets a unique key count as long as its invocation is not final, whatever its window."""
+
+    caught_by = ("test_a_unique_key_with_a_window_counts_until_its_end_and_no_longer",)
+
+    def add_batch(self, batch: Batch) -> Submitted:
+        new = [attrs.evolve(each, invocation=attrs.evolve(each.invocation, unique_until=None)) for each in batch.invocations]
+        return super().add_batch(attrs.evolve(batch, invocations=tuple(new)))
 
 
 class UnlockedUnique(Saboteur):
@@ -322,13 +419,13 @@ class RisingBoost(Saboteur):
 
     caught_by = ("test_a_boost_is_only_ever_lowered",)
 
-    def mark(self, marks: Sequence[Mark]) -> None:
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
         with self.table.lock:
             for mark in marks:
                 record = self.table.records.get(mark.invocation_id)
                 if record and record.side.boost is not None and mark.boost is not None:
-                    self.table.set_side(record, boost=mark.boost)
-        super().mark(marks)
+                    self.table.records[mark.invocation_id] = attrs.evolve(record, side=attrs.evolve(record.side, boost=None))
+        return super().mark(marks)
 
 
 class LostMark(Saboteur):
@@ -336,15 +433,16 @@ class LostMark(Saboteur):
 
     caught_by = ("test_two_marks_of_different_values_are_both_written",)
 
-    def mark(self, marks: Sequence[Mark]) -> None:
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
         before = self.get([mark.invocation_id for mark in marks])
         self.get_blobs([])
-        super().mark(marks)
+        refused = super().mark(marks)
         with self.table.lock:
             for mark in marks:
                 record, old = self.table.records.get(mark.invocation_id), before.get(mark.invocation_id)
                 if record and old and mark.boost is None and record.side.boost != old.side.boost:
                     self.table.records[mark.invocation_id] = attrs.evolve(record, side=attrs.evolve(record.side, boost=old.side.boost))
+        return refused
 
 
 class LoudSignals(Saboteur):

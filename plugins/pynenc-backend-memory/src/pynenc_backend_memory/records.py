@@ -9,7 +9,20 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import nlargest, nsmallest
 
 from pynenc_backend_memory.table import MemoryTable, moment
-from pynenc_core.model import Batch, Blob, Change, InvocationHistory, InvocationRecord, Mark, Query, Refusal, Submitted, Swept
+from pynenc_core.model import (
+    Ask,
+    Batch,
+    Blob,
+    Change,
+    ClaimReply,
+    InvocationHistory,
+    InvocationRecord,
+    Mark,
+    Query,
+    Submitted,
+    Swapped,
+    Swept,
+)
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import RecordStorage
 from pynenc_core.status import Status
@@ -67,17 +80,21 @@ class MemoryRecords(RecordStorage):
         with self.table.lock:
             return {each: record for each in invocation_ids if (record := self.table.records.get(each))}
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         with self.table.lock:
-            now = self.app.clock.time()
-            return tuple([self.table.swap(change, now) for change in changes])
+            return self.table.swap(changes, self.app.clock.time())
 
-    def mark(self, marks: Sequence[Mark]) -> None:
-        """Write side values."""
+    def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
+        """Claim what is claimable of these."""
         with self.table.lock:
-            for mark in marks:
-                self.table.mark(mark)
+            now = self.app.clock.time()
+            return self.table.acquire(self.table.named(invocation_ids, ask, now), ask, now)
+
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        """Write side values; return the ids of those refused."""
+        with self.table.lock:
+            return tuple([mark.invocation_id for mark in marks if self.table.mark(mark)])
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False

@@ -9,13 +9,16 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Protocol
 
-from attrs import evolve
-
 from pynenc_backend_memory.ranking import RankedIds
 from pynenc_core.model import (
+    FIRST_KEPT,
+    LAST_KEPT,
+    MOST_SET_ASIDE,
+    Ask,
     Batch,
     Blob,
     Change,
+    ClaimReply,
     InvocationDTO,
     InvocationHistory,
     InvocationRecord,
@@ -23,26 +26,35 @@ from pynenc_core.model import (
     Limit,
     Mark,
     Query,
+    Queued,
     Refusal,
     RunnerBeat,
-    Side,
     Signal,
     State,
     Submitted,
+    Swapped,
     Swept,
     applied,
+    boosts,
+    claimed,
+    ended_at,
+    entered,
+    full_limit,
+    hands_on,
+    marked,
+    may_claim,
     meets,
+    put_aside,
     registered,
+    starts,
+    woken,
 )
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
-
-FIRST_KEPT, LAST_KEPT = 20, 180
-SLOT_GRACE = 30.0
-"""Seconds for which a slot is held for a claim that is not written yet."""
 
 _NONE: set[str] = set()
 _QUERIED = ("runner_id", "unique_key", "call_id", "parent_id", "workflow_id", "limit_key", "task_id", "workflow_type", "queue")
 _DYNAMIC = ("status", "runner_id")
+_OUTBOX = ("has_outbox", "yes")
 
 
 class Listener(Protocol):
@@ -93,12 +105,13 @@ class MemoryTable:
         """By kind and key: the value, and when it expires."""
         self.beats: dict[str, RunnerBeat] = {}
         self.leases: dict[str, Lease] = {}
-        self.slots: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._unique: dict[str, str] = {}
         self._batches: dict[str, Submitted] = {}
         self._signalled: set[str] = set()
         self._ended: list[tuple[float, str]] = []
+        self._fresh: dict[str, None] = {}
+        """What a swap or claim made claimable, until its reply is made."""
         for invocation_id in tuple(self.listeners):
             self._tell(invocation_id)
 
@@ -107,24 +120,60 @@ class MemoryTable:
         if batch.batch_id in self._batches:
             return self._batches[batch.batch_id]
         self.put_blobs(batch.blobs, now)
-        ids: list[str] = []
-        for new in batch.invocations:
-            invocation_id = new.invocation.invocation_id
-            if invocation_id not in self.records:
-                holder = self._unique.get(new.invocation.unique_key)
+        ids = [new.invocation.invocation_id for new in batch.invocations]
+        reused: set[int] = set()
+        for position, new in enumerate(batch.invocations):
+            if ids[position] not in self.records:
+                holder = self._holder(new.invocation.unique_key, now)
                 if holder is None:
                     self._insert(*registered(new, now))
                 else:
-                    invocation_id = holder
-            ids.append(invocation_id)
-        own = {new.invocation.invocation_id for new in batch.invocations}
-        submitted = Submitted(tuple(ids), frozenset(ids) - own)
+                    ids[position] = holder
+                    reused.add(position)
+        self._fresh.clear()
+        submitted = Submitted(tuple(ids), frozenset(reused))
         if submitted.reused:  # a repetition must answer the same, though the holder may be final by then
             self._batches[batch.batch_id] = submitted
         return submitted
 
-    def swap(self, change: Change, now: float) -> Refusal | None:
-        """Write a change, or refuse it; nothing else moves by it."""
+    def swap(self, changes: Iterable[Change], now: float) -> Swapped:
+        """Write or refuse each change, and all that follows from it."""
+        return Swapped(tuple([self._swap(change, now) for change in changes]), self._queued())
+
+    def named(self, invocation_ids: Iterable[str], ask: Ask, now: float) -> Iterator[InvocationRecord]:
+        """Yield what is claimable of these, each as it is when it is its turn."""
+        for invocation_id in invocation_ids:
+            record = self.records.get(invocation_id)
+            if record is not None and may_claim(record.state, record.side.boost, ask, now):
+                yield record
+
+    def first(self, ask: Ask, now: float) -> Iterator[InvocationRecord]:
+        """Yield what is to be claimed first, each time anew: whoever takes a record moves it out of its queue."""
+        for queue in ask.queues:
+            order = self.queues[queue]
+            while first := order.first(now, awaited_only=ask.awaited_only):
+                yield self.records[first]
+
+    def acquire(self, records: Iterable[InvocationRecord], ask: Ask, now: float) -> ClaimReply:
+        """Claim claimable records, which are looked for while those before them are claimed."""
+        got: list[InvocationRecord] = []
+        aside = 0
+        for record in records if ask.limit > 0 else ():
+            invocation_id = record.invocation_id
+            elsewhere = put_aside(record.invocation, now, self._full_limit(record))
+            if elsewhere is not None:
+                self._move(record, *entered(invocation_id, record.state, elsewhere[0], ask.runner_id, elsewhere[1], now), ask.runner_id)
+                aside += 1
+            else:
+                start = starts(record.invocation, record.state, ask, len(got))
+                got.append(self.replace(record, *claimed(invocation_id, record.state, ask.runner_id, now, start=start)))
+            if len(got) >= ask.limit or aside >= MOST_SET_ASIDE:
+                break
+        due = [instant for queue in ask.queues if (instant := self.queues[queue].next_due()) is not None]
+        signals = self.signals((ask.runner_id,))
+        return ClaimReply(claimed=tuple(got), signals=signals, next_due=min(due, default=None), claimable=self._queued())
+
+    def _swap(self, change: Change, now: float) -> Refusal | None:
         record = self.records.get(change.invocation_id)
         if record is None:
             return Refusal(change.invocation_id, None)
@@ -132,11 +181,10 @@ class MemoryTable:
         if not meets(state, change.expect):
             return Refusal(change.invocation_id, state.status, state.runner_id, state.claim)
         self.put_blobs(change.blobs, now)
-        self.replace(record, *applied(change.invocation_id, state, change, now))
-        if change.to is Status.PAUSED and change.boost is not None:
-            for awaited in change.awaits:
-                if awaited in self.records and not self.records[awaited].state.final:
-                    self.mark(Mark(invocation_id=awaited, boost=change.boost))
+        for boost in boosts(change):
+            if boost.invocation_id in self.records and not self.records[boost.invocation_id].state.final:
+                self.mark(boost)
+        self._move(self.records[change.invocation_id], *applied(change.invocation_id, state, change, now), change.by)
         return None
 
     def replace(self, old: InvocationRecord, state: State, entries: Iterable[InvocationHistory]) -> InvocationRecord:
@@ -147,26 +195,27 @@ class MemoryTable:
             self._note(entry)
         return new
 
-    def mark(self, mark: Mark) -> None:
-        """Write side values of an invocation, if it is known."""
-        record = self.records.get(mark.invocation_id)
+    def mark(self, mark: Mark) -> bool:
+        """Write side values of an invocation, if it is known; return whether the mark is refused."""
+        invocation_id = mark.invocation_id
+        record = self.records.get(invocation_id)
         if record is None:
-            return
-        old = record.side
-        side = Side(
-            boost=min((each for each in (old.boost, mark.boost) if each is not None), default=None),
-            published_at=old.published_at if mark.published_at is None else mark.published_at,
-            signal=mark.signal or old.signal,
-            progress=old.progress if mark.progress is None else mark.progress,
-        )
-        new = evolve(record, side=side)
-        self.records[mark.invocation_id] = new
-        if side.signal and not new.state.final:
-            self._signalled.add(mark.invocation_id)
-        if side.boost != old.boost and new.state.status in CLAIMABLE:
+            return mark.owner is not None
+        after = marked(record.state, record.side, mark)
+        if after is None:
+            return True
+        state, side = after
+        new = InvocationRecord(invocation=record.invocation, call=record.call, state=state, side=side)
+        self.records[invocation_id] = new
+        if not state.outbox:
+            self._unlabel(_OUTBOX, invocation_id)
+        if side.signal and not state.final:
+            self._signalled.add(invocation_id)
+        if side.boost != record.side.boost and state.status in CLAIMABLE:
             self._enqueue(new)
-        elif side.boost != old.boost and (key := self._beside_key.get(mark.invocation_id)):
-            self.beside[key].put(mark.invocation_id, new.rank)
+        elif side.boost != record.side.boost and (key := self._beside_key.get(invocation_id)):
+            self.beside[key].put(invocation_id, new.rank)
+        return False
 
     def signals(self, runner_ids: Iterable[str]) -> tuple[Signal, ...]:
         """Return the requests to what these runners own."""
@@ -174,11 +223,14 @@ class MemoryTable:
             return ()
         asked = set(runner_ids)
         records = [self.records[invocation_id] for invocation_id in sorted(self._signalled)]
-        return tuple(record.side.signal for record in records if record.side.signal and record.state.runner_id in asked)
+        mine = [(record.side.signal, record.state) for record in records if record.state.runner_id in asked]
+        return tuple([signal for signal, state in mine if signal and signal.concerns(state)])
 
     def select(self, query: Query) -> Iterable[str]:
         """Return the ids that the query fits, in no order."""
         sets = [self._index.get((field, value), _NONE) for field in _QUERIED if (value := getattr(query, field))]
+        if query.has_outbox:
+            sets.append(self._index.get(_OUTBOX, _NONE))
         if not sets and not query.statuses:
             return self.records
         if not sets:
@@ -186,25 +238,33 @@ class MemoryTable:
         found = set[str].intersection(*sorted(sets, key=len))
         return [each for each in found if self.records[each].state.status in query.statuses] if query.statuses else found
 
-    def holders(self, key: str, now: float) -> set[str]:
-        """Return the invocations that hold a slot of a limit now."""
-        owned = self._index.get(("holding", key), _NONE)
-        slots = self.slots.get(key)
-        if not slots:
-            return owned
-        for (invocation_id, claim), taken in tuple(slots.items()):
-            record = self.records.get(invocation_id)
-            unwritten = record is None or record.state.claim < claim
-            written = record is not None and record.state.claim == claim and record.state.status in OWNED
-            if not (written or (unwritten and now < taken + SLOT_GRACE)):
-                del slots[invocation_id, claim]
-        return owned | {invocation_id for invocation_id, _ in slots}
+    def holders(self, key: str) -> int:
+        """Return how many owned invocations have this limit."""
+        return len(self._index.get(("holding", key), _NONE))
 
-    def full_limit(self, record: InvocationRecord, now: float) -> Limit | None:
-        """Return the first limit of a record that has no slot left."""
-        return next((each for each in record.invocation.limits if len(self.holders(each.key, now)) >= each.most), None)
+    def _full_limit(self, record: InvocationRecord) -> Limit | None:
+        return full_limit(record.invocation.limits, self.holders) if record.invocation.limits else None
 
-    def wait_beside(self, key: str, record: InvocationRecord) -> None:
+    def _move(self, old: InvocationRecord, state: State, entries: Iterable[InvocationHistory], by: str) -> None:
+        """Replace a record's state, and wake who waits for what it leaves."""
+        self.replace(old, state, entries)
+        if old.invocation.limits and hands_on(old.state, state):
+            for limit in old.invocation.limits:
+                self._call_next(limit.key, by, state.since)
+
+    def _call_next(self, key: str, by: str, now: float) -> None:
+        beside = self.beside[key]
+        while first := beside.first(now):
+            record = self.records[first]
+            full = self._full_limit(record)
+            if full is None:
+                self.replace(record, *woken(first, record.state, key, by, now))
+                return
+            if full.key == key:
+                return
+            self._wait_beside(full.key, record)  # another key holds it up by now
+
+    def _wait_beside(self, key: str, record: InvocationRecord) -> None:
         """Let a CONCURRENCY_CONTROLLED one wait for a slot of this limit and no other."""
         self.beside[self._beside_key.get(record.invocation_id, key)].discard(record.invocation_id)
         self.beside[key].put(record.invocation_id, record.rank)
@@ -217,14 +277,15 @@ class MemoryTable:
             self.blobs[blob.key] = (b"".join(blob.chunks) if data is None else data, max(expires, now + blob.ttl))
 
     def sweep(self, before: float, limit: int, now: float) -> Swept:
-        """Remove up to `limit` invocations that were final before an instant, and all blobs and values that expired."""
+        """Remove up to `limit` invocations of no use since before an instant, and all blobs and values that expired."""
         gone = 0
         while gone < limit and self._ended and self._ended[0][0] < before:
             invocation_id = heappop(self._ended)[1]
             record = self.records.pop(invocation_id)
             del self.entries[invocation_id]
-            for label in (*_labels(record.invocation), ("status", record.state.status)):
+            for label in (*_labels(record.invocation), ("status", record.state.status), _OUTBOX):
                 self._unlabel(label, invocation_id)
+            self._free_key(record.invocation)
             gone += 1
         if gone:
             self.timeline = [entry for entry in self.timeline if entry.invocation_id in self.records]
@@ -257,6 +318,8 @@ class MemoryTable:
                 self._unlabel((field, before), invocation_id)
                 if after:
                     self._index[field, after].add(invocation_id)
+        if state.outbox:
+            self._index[_OUTBOX].add(invocation_id)
         for limit in invocation.limits:
             if state.status in OWNED:
                 self._index["holding", limit.key].add(invocation_id)
@@ -267,20 +330,41 @@ class MemoryTable:
         elif was and was.status in CLAIMABLE:
             self.queues[invocation.queue].discard(invocation_id)
         if state.status is Status.CONCURRENCY_CONTROLLED and invocation.limits:
-            self.wait_beside((self.full_limit(new, state.since) or invocation.limits[0]).key, new)
+            self._wait_beside((self._full_limit(new) or invocation.limits[0]).key, new)
         elif was and was.status is Status.CONCURRENCY_CONTROLLED:
             self.beside[self._beside_key.pop(invocation_id, "")].discard(invocation_id)
         if state.status in FINAL and not (was and was.status in FINAL):
             self._signalled.discard(invocation_id)
-            self._unique.pop(invocation.unique_key, None)
-            heappush(self._ended, (state.since, invocation_id))
+            if invocation.unique_until is None:
+                self._free_key(invocation)
+            heappush(self._ended, (ended_at(invocation, state), invocation_id))
             self._tell(invocation_id)
 
     def _enqueue(self, record: InvocationRecord) -> None:
         queue = record.invocation.queue
         self.queues[queue].put(record.invocation_id, record.rank, record.state.due, awaited=record.side.boost is not None)
+        self._fresh[record.invocation_id] = None
         self.news[queue] += 1
         self.changed.notify_all()
+
+    def _queued(self) -> tuple[Queued, ...]:
+        """Return what this step made claimable and left so."""
+        if not self._fresh:
+            return ()
+        fresh, self._fresh = [self.records[each] for each in self._fresh if each in self.records], {}
+        return tuple([record.queued for record in fresh if record.state.status in CLAIMABLE])
+
+    def _holder(self, unique_key: str, now: float) -> str | None:
+        """Return the invocation that a unique key stands for, if it counts for one."""
+        holder = self._unique.get(unique_key)
+        if holder is None:
+            return None
+        until = self.records[holder].invocation.unique_until
+        return holder if until is None or now < until else None
+
+    def _free_key(self, invocation: InvocationDTO) -> None:
+        if self._unique.get(invocation.unique_key) == invocation.invocation_id:
+            del self._unique[invocation.unique_key]
 
     def _unlabel(self, label: tuple[str, str], invocation_id: str) -> None:
         ids = self._index.get(label)

@@ -1,4 +1,4 @@
-"""The verbs through which processes agree: values, heartbeats, leases and slots."""
+"""The verbs through which processes agree: values, heartbeats and leases."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
 from pynenc_backend_sqlite.step import Step
-from pynenc_core.model import Lease, Limit, RunnerBeat, Signal
+from pynenc_core.model import Lease, RunnerBeat, Signal, State
 from pynenc_core.ports.storage import CoordinationStorage
+from pynenc_core.status import Status
 
 
 class SQLiteCoordination(CoordinationStorage):
@@ -91,32 +92,16 @@ class SQLiteCoordination(CoordinationStorage):
         with self.step() as step:
             step.execute(sql.DROP_LEASE, name, holder)
 
-    def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
-        """Become a holder of a limit, if there is room."""
-        with self.step() as step:
-            since = step.now - transitions.SLOT_GRACE
-            step.execute(sql.DROP_DEAD_SLOTS, limit.key, since)
-            holds = step.execute(sql.HOLDS, limit.key, since, invocation_id).fetchone()[0]
-            if not holds and transitions.holders(step, limit.key) >= limit.most:
-                return False
-            step.execute(sql.TAKE_SLOT, limit.key, invocation_id, claim, step.now)
-            return True
-
-    def free_slots(self, invocation_id: str, claim: int) -> None:
-        """Stop holding slots under a claim."""
-        with self.step() as step:
-            step.execute(sql.FREE_SLOTS, invocation_id, claim)
-
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many live holders each key has."""
-        since = self.now() - transitions.SLOT_GRACE
-        return {key: self.database.rows(sql.HOLDERS, key, since)[0][0] for key in keys}
+        return {key: self.database.rows(sql.HOLDERS, key)[0][0] for key in keys}
 
 
 def requests(step: Step, runner_ids: Collection[str]) -> tuple[Signal, ...]:
     """Return the requests to what these runners own."""
-    sides = [transitions.decode_side(side) for each in runner_ids for (side,) in step.execute(sql.REQUESTS, each)]
-    return tuple([side.signal for side in sides if side.signal])
+    found = [(transitions.decode_side(side), status, claim) for each in runner_ids for side, status, claim in step.execute(sql.REQUESTS, each)]
+    owned = [(side.signal, State(status=Status(status), claim=claim)) for side, status, claim in found]
+    return tuple([signal for signal, state in owned if signal and signal.concerns(state)])
 
 
 def _beat(row: Row) -> RunnerBeat:

@@ -9,22 +9,24 @@ from itertools import islice
 
 import msgspec
 
+from pynenc_backend_sqlite import claiming, transitions
 from pynenc_backend_sqlite import statements as sql
-from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
 from pynenc_backend_sqlite.step import Step
 from pynenc_core.model import (
+    Ask,
     Batch,
     Blob,
     Change,
+    ClaimReply,
     InvocationHistory,
     InvocationRecord,
     Mark,
     Query,
-    Refusal,
     StatusRecord,
     Submitted,
+    Swapped,
     Swept,
 )
 from pynenc_core.ports.storage import RecordStorage
@@ -106,16 +108,21 @@ class SQLiteRecords(RecordStorage):
         rows = self.database.rows(sql.GET, sql.as_json(invocation_ids))
         return {row[0]: transitions.record(row) for row in rows}
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         with self.step() as step:
-            return tuple([transitions.swap(step, change)[0] for change in changes])
+            refused = tuple([transitions.swap(step, change) for change in changes])
+            return Swapped(refused, tuple(step.fresh.values()))
 
-    def mark(self, marks: Sequence[Mark]) -> None:
-        """Write side values."""
+    def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
+        """Claim what is claimable of these."""
         with self.step() as step:
-            for mark in marks:
-                transitions.mark(step, mark)
+            return claiming.acquire(step, invocation_ids, ask)
+
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        """Write side values; return the ids of those refused."""
+        with self.step() as step:
+            return tuple([mark.invocation_id for mark in marks if transitions.mark(step, mark)])
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
@@ -207,22 +214,32 @@ class SQLiteRecords(RecordStorage):
             if before:
                 return msgspec.msgpack.decode(before[1], type=Submitted)
         transitions.put_blobs(step, batch.blobs)
-        own = [new.invocation.invocation_id for new in batch.invocations]
-        known = {each for (each,) in step.execute(sql.KNOWN, sql.as_json(own))}
-        ids: list[str] = []
-        for new in batch.invocations:
-            unique_key, invocation_id = new.invocation.unique_key, new.invocation.invocation_id
-            if invocation_id not in known:
-                holder = step.execute(sql.UNIQUE_HOLDER, unique_key).fetchone() if unique_key else None
+        ids = [new.invocation.invocation_id for new in batch.invocations]
+        known = {each for (each,) in step.execute(sql.KNOWN, sql.as_json(ids))}
+        reused: set[int] = set()
+        for position, new in enumerate(batch.invocations):
+            if ids[position] not in known:
+                holder = _holder(step, new.invocation.unique_key)
                 if holder is None:
                     transitions.add(step, new)
                 else:
-                    (invocation_id,) = holder
-            ids.append(invocation_id)
-        submitted = Submitted(tuple(ids), frozenset(ids).difference(own))
+                    ids[position] = holder
+                    reused.add(position)
+        submitted = Submitted(tuple(ids), frozenset(reused))
         if submitted.reused:  # a repetition must answer the same, though the holder may be final by then
             step.execute(sql.PUT_VALUE, _BATCHES, batch.batch_id, transitions.encode(submitted), step.now + _BATCH_KEPT)
         return submitted
+
+
+def _holder(step: Step, unique_key: str) -> str | None:
+    """Return the invocation that a unique key stands for; one for which it does not count any more gives it up."""
+    found = step.execute(sql.UNIQUE_HOLDER, unique_key, step.now).fetchone() if unique_key else None
+    if found is None:
+        return None
+    holder, counts = found
+    if not counts:
+        step.execute(sql.FREE_KEY, holder)
+    return str(holder) if counts else None
 
 
 def _id(row: Row) -> str:
@@ -238,14 +255,16 @@ def _entry(row: Row) -> InvocationHistory:
 def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
     """Return the lookups whose answers, each in order of ids, are together what fits: source, key, conditions and arguments.
 
-    What leads is an owner, a label that few have, a status that few are in, or any label or status, in this order.
+    What leads is the outbox, an owner, a label that few have, a status that few are in, or any label or status, in this order.
     """
     rest = [_labelled(field, value) for field in _LABELS if (value := getattr(query, field))]
     few = any(getattr(query, field) for field in _SELECTIVE)
     if query.queue:
         rest.append(("i.queue = ?", [query.queue]))
-    statuses: list[object] = [str(status) for status in sorted(query.statuses)]
-    among = [(f"i.status IN ({', '.join('?' * len(statuses))})", statuses)] if statuses else []
+    statuses, among = sorted(map(str, query.statuses)), _among(query.statuses)
+    if query.has_outbox:
+        owner: list[tuple[str, list[object]]] = [("i.runner = ?", [query.runner_id])] if query.runner_id else []
+        return [_lookup(sql.BY_OUTBOX, "i.id", ("i.app = ?1 AND i.outbox IS NOT NULL", []), *owner, *rest, *among)]
     if query.runner_id:
         return [_lookup(sql.BY_RUNNER, "i.id", ("i.app = ?1 AND i.runner = ?", [query.runner_id]), *rest, *among)]
     labelled = bool(rest) and rest[0][0] in {sql.HAS_LABEL, sql.IN_WORKFLOW}
@@ -258,6 +277,10 @@ def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
     if condition == sql.IN_WORKFLOW:
         found.append(_lookup(sql.ALL, "i.id", ("i.app = ?1 AND i.root AND i.id = ?", root), *rest, *among))
     return found
+
+
+def _among(statuses: Collection[Status]) -> list[tuple[str, list[object]]]:
+    return [(f"i.status IN ({', '.join('?' * len(statuses))})", sorted(map(str, statuses)))] if statuses else []
 
 
 def _labelled(field: str, value: str) -> tuple[str, list[object]]:

@@ -11,7 +11,7 @@ from typing import Self
 from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Connection, Database
 from pynenc_backend_sqlite.doorbell import Doorbell
-from pynenc_core.model import InvocationHistory
+from pynenc_core.model import InvocationHistory, Queued
 
 WORK = "work:"
 """Begins the name under which a process waits for invocations of a queue."""
@@ -22,7 +22,7 @@ ENTRIES = "entries:"
 class Step:
     """A write transaction as a context: committed at its end, undone by an exception. Only then is anybody woken."""
 
-    __slots__ = ("_bell", "_database", "_entries", "_finals", "_news", "_told", "_woken", "app", "connection", "now")
+    __slots__ = ("_bell", "_database", "_entries", "_finals", "_news", "_told", "_woken", "app", "connection", "fresh", "made", "now")
 
     def __init__(self, database: Database, bell: Doorbell) -> None:
         self._database = database
@@ -33,6 +33,10 @@ class Step:
         self._told: defaultdict[str, list[str]] = defaultdict(list)
         self._woken: set[str] = set()
         self.connection: Connection
+        self.fresh: dict[str, Queued] = {}
+        """What this step made claimable and left so."""
+        self.made = 0
+        """How often it made something claimable."""
         self.app = 0
         self.now = 0.0
 
@@ -77,6 +81,12 @@ class Step:
     def tell_news(self, waited_for: str) -> None:
         """Let whoever waits under this name know that there is something."""
         self._news.add(waited_for)
+
+    def tell_work(self, queued: Queued) -> None:
+        """Let whoever waits for work know that an invocation became claimable, or claimable at another rank."""
+        self.fresh[queued.invocation_id] = queued
+        self.made += 1
+        self._news.add(WORK + queued.queue)
 
     def wait_for_news(self, names: Iterable[str]) -> None:
         """Let this process be woken by news that come after this step."""

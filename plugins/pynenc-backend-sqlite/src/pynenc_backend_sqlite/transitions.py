@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import attrs
@@ -12,8 +12,10 @@ import msgspec
 
 from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Row
-from pynenc_backend_sqlite.step import WORK, Step
+from pynenc_backend_sqlite.step import Step
 from pynenc_core.model import (
+    FIRST_KEPT,
+    LAST_KEPT,
     Blob,
     CallDTO,
     Change,
@@ -24,18 +26,20 @@ from pynenc_core.model import (
     Mark,
     NewInvocation,
     Payload,
+    Queued,
     Refusal,
     Side,
     State,
     applied,
+    boosts,
+    full_limit,
+    hands_on,
+    marked,
     meets,
     registered,
+    woken,
 )
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
-
-FIRST_KEPT, LAST_KEPT = 20, 180
-SLOT_GRACE = 30.0
-"""Seconds for which a slot is held for a claim that is not written yet."""
 
 STEP = struct.Struct("<dI")
 _STATUS = {str(status): status for status in Status}
@@ -123,34 +127,36 @@ def add(step: Step, new: NewInvocation) -> None:
     extra = encode(state) if waits else None
     limits = encode(dto.limits) if dto.limits else None
     place = None if waits else dto.rank
-    order = (dto.queue, dto.rank, place, state.due, dto.unique_key or None)
+    order = (dto.queue, dto.rank, place, state.due, dto.unique_key or None, dto.unique_until)
     root = dto.workflow.workflow_id == dto.invocation_id
     step.execute(sql.ADD, dto.invocation_id, str(state.status), state.since, root, *order, limits, extra, STEP.pack(entry.at, 1))
     step.execute(sql.ADD_FIXED, dto.invocation_id, encode((dto, new.call)))
     step.connection.executemany(sql.ADD_LABEL, [(step.app, each, dto.invocation_id) for each in labels(dto)])
     step.note((entry,))
-    step.tell_news(WORK + dto.queue)
+    step.tell_work(first.queued)
 
 
-def swap(step: Step, change: Change) -> tuple[Refusal | None, Held | None]:
-    """Write a change, or refuse it; return the refusal or what there was before it."""
+def swap(step: Step, change: Change) -> Refusal | None:
+    """Write a change and all that follows from it, or refuse it."""
     row = step.execute(sql.HELD, change.invocation_id).fetchone()
     if row is None:
-        return Refusal(change.invocation_id, None), None
+        return Refusal(change.invocation_id, None)
     held = Held(row)
     state = held.state
     if not meets(state, change.expect):
-        return Refusal(change.invocation_id, state.status, state.runner_id, state.claim), None
+        return Refusal(change.invocation_id, state.status, state.runner_id, state.claim)
     put_blobs(step, change.blobs)
     move(step, held, *applied(change.invocation_id, state, change, step.now))
-    if change.to is Status.PAUSED and change.boost is not None:
-        for (awaited,) in step.execute(sql.NOT_FINAL, sql.as_json(change.awaits)).fetchall():
-            mark(step, Mark(invocation_id=awaited, boost=change.boost))
-    return None, held
+    if marks := boosts(change):
+        going_on = {awaited for (awaited,) in step.execute(sql.NOT_FINAL, sql.as_json(change.awaits))}
+        for each in marks:
+            if each.invocation_id in going_on:
+                mark(step, each)
+    return None
 
 
-def move(step: Step, held: Held, state: State, entries: Iterable[InvocationHistory]) -> None:
-    """Write a new state in the place of the old one, and all that follows from it."""
+def move(step: Step, held: Held, state: State, entries: Sequence[InvocationHistory]) -> None:
+    """Write a new state in the place of the old one, and wake who waits for what it leaves."""
     invocation_id, old, status = held.invocation_id, held.state, state.status
     step.note(entries)
     final = status in FINAL
@@ -158,37 +164,43 @@ def move(step: Step, held: Held, state: State, entries: Iterable[InvocationHisto
     place = held.place if claimable and state.due is None else None
     beside = _beside(step, held) if status is Status.CONCURRENCY_CONTROLLED and held.limited else None
     outcome = None if state.outcome is None else encode(state.outcome)
-    plain = not (state.attempts or state.crashes or state.interruptions or state.suspect or state.reason or state.awaits or state.outbox)
-    extra = None if plain and state.due is None else encode(state)
     steps = _trimmed(step, invocation_id, held.steps + b"".join([STEP.pack(entry.at, entry.seq) for entry in entries]))
     fenced = (str(status), state.runner_id or None, state.claim, state.seq, state.since)
     indexed = (place, state.due if claimable else None, beside, state.since if final else None)
-    step.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, extra, steps)
+    step.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, *_extra(state), steps)
+    if claimable:
+        step.tell_work(Queued(invocation_id, held.queue, held.place, state.due))
+    else:
+        step.fresh.pop(invocation_id, None)
+    if final and old.status not in FINAL:
+        step.execute(sql.END_KEY, invocation_id)
+        step.tell_final(invocation_id)
     if held.limited:
         _keep_slots(step, held, state)
-    if claimable:
-        step.tell_news(WORK + held.queue)
-    elif final and old.status not in FINAL:
-        step.execute(sql.FREE_KEY, invocation_id)
-        step.tell_final(invocation_id)
+        if hands_on(old, state):
+            for limit in held.limits:
+                _call_next(step, limit.key, entries[-1].runner_context_id)
 
 
-def mark(step: Step, given: Mark) -> None:
-    """Write side values of an invocation, if it is known."""
+def mark(step: Step, given: Mark) -> bool:
+    """Write side values of an invocation, if it is known; return whether the mark is refused."""
     row = step.execute(sql.HELD, given.invocation_id).fetchone()
     if row is None:
-        return
+        return given.owner is not None
     held = Held(row)
-    old = held.side
-    boost = min((each for each in (old.boost, given.boost) if each is not None), default=None)
-    side = Side(
-        published_at=old.published_at if given.published_at is None else given.published_at,
-        signal=given.signal or old.signal,
-        progress=old.progress if given.progress is None else given.progress,
-    )
-    step.execute(sql.SET_SIDE, given.invocation_id, boost, 1 if side.signal else None, None if side == _PLAIN_SIDE else encode(side))
-    if boost != old.boost and held.state.status in CLAIMABLE:
-        step.tell_news(WORK + held.queue)
+    after = marked(held.state, held.side, given)
+    if after is None:
+        return True
+    state, side = after
+    beside = attrs.evolve(side, boost=None)
+    asked, kept = 1 if side.signal else None, None if beside == _PLAIN_SIDE else encode(beside)
+    step.execute(sql.SET_SIDE, given.invocation_id, side.boost, asked, kept)
+    if state is not held.state:
+        step.execute(sql.SET_OUTBOX, given.invocation_id, *_extra(state))
+    if side.boost != held.boost and state.status in CLAIMABLE:
+        held.boost = side.boost
+        step.tell_work(Queued(held.invocation_id, held.queue, held.place, state.due))
+    return False
 
 
 def put_blobs(step: Step, blobs: Iterable[Blob]) -> None:
@@ -203,27 +215,42 @@ def put_blobs(step: Step, blobs: Iterable[Blob]) -> None:
 
 def holders(step: Step, key: str) -> int:
     """Return how many live holders a limit has."""
-    found: tuple[int] = step.execute(sql.HOLDERS, key, step.now - SLOT_GRACE).fetchone()
+    found: tuple[int] = step.execute(sql.HOLDERS, key).fetchone()
     return found[0]
 
 
-def full_limit(step: Step, held: Held) -> Limit | None:
-    """Return the first limit of an invocation that has no slot left."""
-    return next((each for each in held.limits if holders(step, each.key) >= each.most), None)
+def full(step: Step, limits: Sequence[Limit]) -> Limit | None:
+    """Return the first of some limits that has no room."""
+    return full_limit(limits, lambda key: holders(step, key)) if limits else None
+
+
+def _extra(state: State) -> tuple[bytes | None, int | None]:
+    """Return the columns `extra` and `outbox`."""
+    rest = state.attempts or state.crashes or state.interruptions or state.suspect or state.reason or state.awaits or state.outbox
+    return encode(state) if rest or state.due is not None else None, 1 if state.outbox else None
 
 
 def _beside(step: Step, held: Held) -> str:
-    return (full_limit(step, held) or held.limits[0]).key
+    return (full(step, held.limits) or held.limits[0]).key
 
 
 def _keep_slots(step: Step, held: Held, state: State) -> None:
-    old = held.state
-    was, now = ((each.status in OWNED and each.claim) for each in (old, state))
-    if was and was != now:
-        step.execute(sql.FREE_SLOTS, held.invocation_id, old.claim)
-    if now and was != now:
+    was, now = held.state.status in OWNED, state.status in OWNED
+    if was != now:
         for limit in held.limits:
-            step.execute(sql.TAKE_SLOT, limit.key, held.invocation_id, state.claim, step.now)
+            step.execute(sql.TAKE_SLOT if now else sql.FREE_SLOT, limit.key, held.invocation_id)
+
+
+def _call_next(step: Step, key: str, by: str) -> None:
+    while row := step.execute(sql.FIRST_BESIDE, key).fetchone():
+        held = Held(row)
+        missing = full(step, held.limits)
+        if missing is None:
+            move(step, held, *woken(held.invocation_id, held.state, key, by, step.now))
+            return
+        if missing.key == key:
+            return
+        step.execute(sql.WAIT_BESIDE, held.invocation_id, missing.key)  # another key holds it up by now
 
 
 def _trimmed(step: Step, invocation_id: str, steps: bytes) -> bytes:

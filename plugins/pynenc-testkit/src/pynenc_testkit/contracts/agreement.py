@@ -109,60 +109,26 @@ class LeaseRules(StorageSubject):
         assert first.fence < between.fence < again.fence
 
 
-class SlotRules(StorageSubject):
-    """Never more live holders than a limit allows, and a dead one holds nothing."""
+class HolderRules(StorageSubject):
+    """A limit is held exactly by the owned invocations that have it."""
 
-    def test_there_are_as_many_slots_as_the_limit_says(self, store: Store, other: Store) -> None:
-        limit = Limit("key", 2)
-        assert [other.state.take_slot(limit, name, 1) for name in ("a", "b", "c")] == [True, True, False]
-        assert store.state.holders(["key", "nothing held"]).get("key") == 2
-        assert holders(store, "nothing held") == 0
-        assert store.state.take_slot(Limit("another", 1), "c", 1)
+    def test_each_key_counts_its_own(self, store: Store, other: Store) -> None:
+        for key in ("one", "one", "two"):
+            running(store, limits=limits(key, 9))
+        running(store)
+        held = other.state.holders(["one", "two", "three"])
+        assert [held.get(key, 0) for key in ("one", "two", "three")] == [2, 1, 0]
 
-    def test_who_holds_a_slot_takes_no_second_one(self, store: Store, other: Store) -> None:
-        limit = Limit("key", 2)
-        assert [store.state.take_slot(limit, "a", 1) for _ in range(3)] == [True, True, True]
+    def test_one_with_several_limits_holds_each(self, store: Store) -> None:
+        held = running(store, limits=(*limits("one"), *limits("two")))
+        assert (holders(store, "one"), holders(store, "two")) == (1, 1)
+        finish(store, held)
+        assert (holders(store, "one"), holders(store, "two")) == (0, 0)
+
+    def test_it_is_held_however_long_it_takes(self, store: Store) -> None:
+        running(store, limits=limits("key"))
+        store.lapse(1e6)
         assert holders(store, "key") == 1
-        assert other.state.take_slot(limit, "b", 1)
-
-    def test_a_freed_slot_can_be_taken(self, store: Store, other: Store) -> None:
-        one, two = Limit("one", 1), Limit("two", 1)
-        assert store.state.take_slot(one, "a", 3)
-        assert store.state.take_slot(two, "a", 3)
-        other.state.free_slots("a", 2)
-        assert not other.state.take_slot(one, "b", 1)
-        other.state.free_slots("a", 3)
-        assert other.state.take_slot(one, "b", 1)
-        assert other.state.take_slot(two, "b", 1)
-
-    def test_a_slot_for_a_claim_that_is_never_written_is_free_after_the_grace(self, store: Store) -> None:
-        assert store.state.take_slot(Limit("key", 1), "a", 1)
-        store.lapse(SLOT_GRACE - 5)
-        assert not store.state.take_slot(Limit("key", 1), "b", 1)
-        store.lapse(6)
-        assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
-
-    def test_a_slot_is_held_as_long_as_the_claim_it_was_taken_for(self, store: Store) -> None:
-        store.dispatcher.submit(batch(new("a", queue="q")))
-        assert store.state.take_slot(Limit("key", 1), "a", 1)
-        held = claim(store, queues=("q",), start=1).claimed[0]
-        store.lapse(SLOT_GRACE + 1)
-        assert not store.state.take_slot(Limit("key", 1), "b", 1)
-        written(store, change(held, Status.PAUSED))
-        assert holders(store, "key") == 1
-        finish(store, record(store, "a"))
-        assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
-
-    def test_a_slot_ends_with_its_claim_although_the_invocation_is_claimed_anew(self, store: Store) -> None:
-        store.dispatcher.submit(batch(new("a", queue="q")))
-        assert store.state.take_slot(Limit("key", 1), "a", 1)
-        held = claim(store, queues=("q",), start=1).claimed[0]
-        settled(store, change(held, Status.RUNNING_RECOVERY, Status.REROUTED, by="sweeper"))
-        assert ids(claim(store, queues=("q",))) == ["a"]
-        assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
 
     @pytest.mark.parametrize("status", [Status.PENDING, Status.RUNNING, Status.PAUSED])
     def test_an_owned_invocation_holds_the_slots_of_its_limits(self, store: Store, status: Status) -> None:
@@ -171,7 +137,6 @@ class SlotRules(StorageSubject):
         if through:
             written(store, change(held, *through))
         assert holders(store, "key") == 1
-        assert not store.state.take_slot(Limit("key", 1), "b", 1)
 
     @pytest.mark.parametrize(
         "through",
@@ -189,4 +154,3 @@ class SlotRules(StorageSubject):
         assert holders(store, "key") == 1
         written(store, change(held, *through))
         assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
