@@ -19,6 +19,7 @@ from pynenc_core.ports.lookups import batches
 from pynenc_core.ports.state_backend import BaseStateBackend
 from pynenc_core.status import CLAIMABLE, FINAL
 
+_LOOK = 0.25  # seconds between looks for awaited work behind other entries: no broker knows which are awaited
 _LOST_AFTER = 30.0  # seconds since it was published before an entry may be taken for lost
 
 
@@ -31,6 +32,8 @@ class SplitDispatcher(Dispatcher):
         self._lock = threading.Lock()
         self._taken: list[str] = []
         """What was taken from the queue for a claim that has not come yet; the next one looks at it first."""
+        self._passed_over = False
+        """The last claim was for awaited work only and found other entries: that there are some is no reason to claim again."""
 
     def submit(self, batch: Batch) -> Submitted:
         """Store the batch, then queue it."""
@@ -59,6 +62,7 @@ class SplitDispatcher(Dispatcher):
             if not ids or len(reply.claimed) >= ask.limit or looked_at >= MOST_SET_ASIDE:
                 break
         self._queue_again(left)
+        self._passed_over = ask.awaited_only and bool(left) and len(reply.claimed) < ask.limit
         return reply
 
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
@@ -78,6 +82,9 @@ class SplitDispatcher(Dispatcher):
         """Block in the queue, which also ends the wait for what becomes due; what it hands out is kept for the next claim."""
         clock = self._state.app.clock
         ends = clock.monotonic() + timeout
+        if self._passed_over:
+            self._broker.take((), 1, min(timeout, _LOOK))
+            return clock.monotonic() < ends
         if not self._taken:
             self._put_back(self._broker.take(queues, 1, timeout))
         return bool(self._taken) or clock.monotonic() < ends

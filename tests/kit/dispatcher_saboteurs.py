@@ -121,10 +121,9 @@ class NobodyWoken(Saboteur):
     caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other", "test_a_freed_limit_wakes")
 
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
-        now = self._state.now()
         with spoilt(self._table, _call_next=lambda *_: None):
-            refused = self._table.swap(changes, now).refused
-            return SettleReply(refused=refused, claim=self._claim(ask, now) if ask else ClaimReply())
+            refused = self._table.swap(changes, self._state.now()).refused
+        return attrs.evolve(super().settle((), ask=ask), refused=refused)
 
 
 class EverybodyWoken(Saboteur):

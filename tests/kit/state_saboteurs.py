@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import attrs
 
+from pynenc_backend_memory.moves import MemoryMoves
 from pynenc_backend_memory.records import MemoryWatch
 from pynenc_backend_memory.state_backend import MemoryStateBackend, _named
-from pynenc_backend_memory.table import MemoryTable
 from pynenc_core.model import (
     Ask,
     Batch,
@@ -42,7 +42,7 @@ class Saboteur(MemoryStateBackend):
 
     caught_by: ClassVar[tuple[str, ...]]
 
-    def tables(self) -> list[MemoryTable]:
+    def tables(self) -> list[MemoryMoves]:
         """Return the tables of every app in the same place."""
         place = self.app.store_url("state_backend").partition("://")[2]
         return [table for (where, _), table in _named.items() if where == place]
@@ -65,7 +65,7 @@ def joined(answers: Iterable[Swapped]) -> Swapped:
 
 
 @contextmanager
-def spoilt(table: MemoryTable, **methods: Callable[..., Any]) -> Iterator[None]:
+def spoilt(table: MemoryMoves, **methods: Callable[..., Any]) -> Iterator[None]:
     """Put other methods in the place of a table's, with its lock held."""
     with table.lock:
         table.__dict__.update(methods)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from attrs import evolve
 
-from pynenc_backend_memory.table import MemoryTable
+from pynenc_backend_memory.moves import MemoryMoves
 from pynenc_core.model import Lease, RunnerBeat, Signal
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import CoordinationStorage
@@ -16,7 +16,7 @@ class MemoryCoordination(CoordinationStorage):
     """Small shared things in a table."""
 
     app: StoreView
-    table: MemoryTable
+    table: MemoryMoves
 
     def now(self) -> float:
         """Return this machine's time: the store has no other."""

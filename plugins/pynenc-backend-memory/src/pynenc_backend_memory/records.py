@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from heapq import nlargest, nsmallest
 
-from pynenc_backend_memory.table import MemoryTable, moment
+from pynenc_backend_memory.moves import MemoryMoves
+from pynenc_backend_memory.table import moment
 from pynenc_core.model import (
     Ask,
     Batch,
@@ -31,7 +32,7 @@ from pynenc_core.status import Status
 class MemoryWatch:
     """A wait for invocations to become final, woken by the table."""
 
-    def __init__(self, table: MemoryTable, invocation_ids: Collection[str]) -> None:
+    def __init__(self, table: MemoryMoves, invocation_ids: Collection[str]) -> None:
         self._table = table
         self._ids = frozenset(invocation_ids)
         self._changed = threading.Condition(table.lock)
@@ -68,7 +69,7 @@ class MemoryRecords(RecordStorage):
     """Invocations in a table."""
 
     app: StoreView
-    table: MemoryTable
+    table: MemoryMoves
 
     def add_batch(self, batch: Batch) -> Submitted:
         """Store a batch."""

@@ -13,48 +13,29 @@ from pynenc_backend_memory.ranking import RankedIds
 from pynenc_core.model import (
     FIRST_KEPT,
     LAST_KEPT,
-    MOST_SET_ASIDE,
-    Ask,
     Batch,
     Blob,
-    Change,
-    ClaimReply,
     InvocationDTO,
     InvocationHistory,
     InvocationRecord,
     Lease,
     Limit,
-    Mark,
     Query,
     Queued,
-    Refusal,
     RunnerBeat,
-    Signal,
     State,
     Submitted,
-    Swapped,
     Swept,
-    applied,
-    boosts,
-    claimed,
     ended_at,
-    entered,
     full_limit,
-    hands_on,
-    marked,
-    may_claim,
-    meets,
-    put_aside,
     registered,
-    starts,
-    woken,
 )
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 
 _NONE: set[str] = set()
 _QUERIED = ("runner_id", "unique_key", "call_id", "parent_id", "workflow_id", "limit_key", "task_id", "workflow_type", "queue")
 _DYNAMIC = ("status", "runner_id")
-_OUTBOX = ("has_outbox", "yes")
+OUTBOX = ("has_outbox", "yes")
 
 
 class Listener(Protocol):
@@ -99,7 +80,7 @@ class MemoryTable:
         self.queues: defaultdict[str, RankedIds] = defaultdict(RankedIds)
         self.beside: defaultdict[str, RankedIds] = defaultdict(RankedIds)
         """By limit key: the CONCURRENCY_CONTROLLED ones that this key kept from starting."""
-        self._beside_key: dict[str, str] = {}
+        self.beside_key: dict[str, str] = {}
         self.blobs: dict[str, tuple[bytes, float]] = {}
         self.values: defaultdict[str, dict[str, tuple[bytes, float | None]]] = defaultdict(dict)
         """By kind and key: the value, and when it expires."""
@@ -108,7 +89,7 @@ class MemoryTable:
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._unique: dict[str, str] = {}
         self._batches: dict[str, Submitted] = {}
-        self._signalled: set[str] = set()
+        self.signalled: set[str] = set()
         self._ended: list[tuple[float, str]] = []
         self._fresh: dict[str, None] = {}
         """What a swap or claim made claimable, until its reply is made."""
@@ -136,57 +117,6 @@ class MemoryTable:
             self._batches[batch.batch_id] = submitted
         return submitted
 
-    def swap(self, changes: Iterable[Change], now: float) -> Swapped:
-        """Write or refuse each change, and all that follows from it."""
-        return Swapped(tuple([self._swap(change, now) for change in changes]), self._queued())
-
-    def named(self, invocation_ids: Iterable[str], ask: Ask, now: float) -> Iterator[InvocationRecord]:
-        """Yield what is claimable of these, each as it is when it is its turn."""
-        for invocation_id in invocation_ids:
-            record = self.records.get(invocation_id)
-            if record is not None and may_claim(record.state, record.side.boost, ask, now):
-                yield record
-
-    def first(self, ask: Ask, now: float) -> Iterator[InvocationRecord]:
-        """Yield what is to be claimed first, each time anew: whoever takes a record moves it out of its queue."""
-        for queue in ask.queues:
-            order = self.queues[queue]
-            while first := order.first(now, awaited_only=ask.awaited_only):
-                yield self.records[first]
-
-    def acquire(self, records: Iterable[InvocationRecord], ask: Ask, now: float) -> ClaimReply:
-        """Claim claimable records, which are looked for while those before them are claimed."""
-        got: list[InvocationRecord] = []
-        aside = 0
-        for record in records if ask.limit > 0 else ():
-            invocation_id = record.invocation_id
-            elsewhere = put_aside(record.invocation, now, self._full_limit(record))
-            if elsewhere is not None:
-                self._move(record, *entered(invocation_id, record.state, elsewhere[0], ask.runner_id, elsewhere[1], now), ask.runner_id)
-                aside += 1
-            else:
-                start = starts(record.invocation, record.state, ask, len(got))
-                got.append(self.replace(record, *claimed(invocation_id, record.state, ask.runner_id, now, start=start)))
-            if len(got) >= ask.limit or aside >= MOST_SET_ASIDE:
-                break
-        due = [instant for queue in ask.queues if (instant := self.queues[queue].next_due()) is not None]
-        signals = self.signals((ask.runner_id,))
-        return ClaimReply(claimed=tuple(got), signals=signals, next_due=min(due, default=None), claimable=self._queued())
-
-    def _swap(self, change: Change, now: float) -> Refusal | None:
-        record = self.records.get(change.invocation_id)
-        if record is None:
-            return Refusal(change.invocation_id, None)
-        state = record.state
-        if not meets(state, change.expect):
-            return Refusal(change.invocation_id, state.status, state.runner_id, state.claim)
-        self.put_blobs(change.blobs, now)
-        for boost in boosts(change):
-            if boost.invocation_id in self.records and not self.records[boost.invocation_id].state.final:
-                self.mark(boost)
-        self._move(self.records[change.invocation_id], *applied(change.invocation_id, state, change, now), change.by)
-        return None
-
     def replace(self, old: InvocationRecord, state: State, entries: Iterable[InvocationHistory]) -> InvocationRecord:
         """Put a new state in the place of the old one, with its history; return the new record."""
         new = InvocationRecord(invocation=old.invocation, call=old.call, state=state, side=old.side)
@@ -195,42 +125,11 @@ class MemoryTable:
             self._note(entry)
         return new
 
-    def mark(self, mark: Mark) -> bool:
-        """Write side values of an invocation, if it is known; return whether the mark is refused."""
-        invocation_id = mark.invocation_id
-        record = self.records.get(invocation_id)
-        if record is None:
-            return mark.owner is not None
-        after = marked(record.state, record.side, mark)
-        if after is None:
-            return True
-        state, side = after
-        new = InvocationRecord(invocation=record.invocation, call=record.call, state=state, side=side)
-        self.records[invocation_id] = new
-        if not state.outbox:
-            self._unlabel(_OUTBOX, invocation_id)
-        if side.signal and not state.final:
-            self._signalled.add(invocation_id)
-        if side.boost != record.side.boost and state.status in CLAIMABLE:
-            self._enqueue(new)
-        elif side.boost != record.side.boost and (key := self._beside_key.get(invocation_id)):
-            self.beside[key].put(invocation_id, new.rank)
-        return False
-
-    def signals(self, runner_ids: Iterable[str]) -> tuple[Signal, ...]:
-        """Return the requests to what these runners own."""
-        if not self._signalled:
-            return ()
-        asked = set(runner_ids)
-        records = [self.records[invocation_id] for invocation_id in sorted(self._signalled)]
-        mine = [(record.side.signal, record.state) for record in records if record.state.runner_id in asked]
-        return tuple([signal for signal, state in mine if signal and signal.concerns(state)])
-
     def select(self, query: Query) -> Iterable[str]:
         """Return the ids that the query fits, in no order."""
         sets = [self._index.get((field, value), _NONE) for field in _QUERIED if (value := getattr(query, field))]
         if query.has_outbox:
-            sets.append(self._index.get(_OUTBOX, _NONE))
+            sets.append(self._index.get(OUTBOX, _NONE))
         if not sets and not query.statuses:
             return self.records
         if not sets:
@@ -242,33 +141,15 @@ class MemoryTable:
         """Return how many owned invocations have this limit."""
         return len(self._index.get(("holding", key), _NONE))
 
-    def _full_limit(self, record: InvocationRecord) -> Limit | None:
+    def full_limit_of(self, record: InvocationRecord) -> Limit | None:
+        """Return the first limit of a record that has no room."""
         return full_limit(record.invocation.limits, self.holders) if record.invocation.limits else None
 
-    def _move(self, old: InvocationRecord, state: State, entries: Iterable[InvocationHistory], by: str) -> None:
-        """Replace a record's state, and wake who waits for what it leaves."""
-        self.replace(old, state, entries)
-        if old.invocation.limits and hands_on(old.state, state):
-            for limit in old.invocation.limits:
-                self._call_next(limit.key, by, state.since)
-
-    def _call_next(self, key: str, by: str, now: float) -> None:
-        beside = self.beside[key]
-        while first := beside.first(now):
-            record = self.records[first]
-            full = self._full_limit(record)
-            if full is None:
-                self.replace(record, *woken(first, record.state, key, by, now))
-                return
-            if full.key == key:
-                return
-            self._wait_beside(full.key, record)  # another key holds it up by now
-
-    def _wait_beside(self, key: str, record: InvocationRecord) -> None:
+    def wait_beside(self, key: str, record: InvocationRecord) -> None:
         """Let a CONCURRENCY_CONTROLLED one wait for a slot of this limit and no other."""
-        self.beside[self._beside_key.get(record.invocation_id, key)].discard(record.invocation_id)
+        self.beside[self.beside_key.get(record.invocation_id, key)].discard(record.invocation_id)
         self.beside[key].put(record.invocation_id, record.rank)
-        self._beside_key[record.invocation_id] = key
+        self.beside_key[record.invocation_id] = key
 
     def put_blobs(self, blobs: Iterable[Blob], now: float) -> None:
         """Store blobs; of one that exists, only move the expiry forward."""
@@ -283,8 +164,8 @@ class MemoryTable:
             invocation_id = heappop(self._ended)[1]
             record = self.records.pop(invocation_id)
             del self.entries[invocation_id]
-            for label in (*_labels(record.invocation), ("status", record.state.status), _OUTBOX):
-                self._unlabel(label, invocation_id)
+            for label in (*_labels(record.invocation), ("status", record.state.status), OUTBOX):
+                self.unlabel(label, invocation_id)
             self._free_key(record.invocation)
             gone += 1
         if gone:
@@ -315,39 +196,44 @@ class MemoryTable:
         for field in _DYNAMIC:
             before, after = getattr(was, field, ""), getattr(state, field)
             if before != after:
-                self._unlabel((field, before), invocation_id)
+                self.unlabel((field, before), invocation_id)
                 if after:
                     self._index[field, after].add(invocation_id)
         if state.outbox:
-            self._index[_OUTBOX].add(invocation_id)
+            self._index[OUTBOX].add(invocation_id)
         for limit in invocation.limits:
             if state.status in OWNED:
                 self._index["holding", limit.key].add(invocation_id)
             else:
-                self._unlabel(("holding", limit.key), invocation_id)
+                self.unlabel(("holding", limit.key), invocation_id)
         if state.status in CLAIMABLE:
-            self._enqueue(new)
+            self.enqueue(new)
         elif was and was.status in CLAIMABLE:
             self.queues[invocation.queue].discard(invocation_id)
         if state.status is Status.CONCURRENCY_CONTROLLED and invocation.limits:
-            self._wait_beside((self._full_limit(new) or invocation.limits[0]).key, new)
+            self.wait_beside((self.full_limit_of(new) or invocation.limits[0]).key, new)
         elif was and was.status is Status.CONCURRENCY_CONTROLLED:
-            self.beside[self._beside_key.pop(invocation_id, "")].discard(invocation_id)
+            self.beside[self.beside_key.pop(invocation_id, "")].discard(invocation_id)
         if state.status in FINAL and not (was and was.status in FINAL):
-            self._signalled.discard(invocation_id)
-            if invocation.unique_until is None:
-                self._free_key(invocation)
-            heappush(self._ended, (ended_at(invocation, state), invocation_id))
-            self._tell(invocation_id)
+            self._end(new)
 
-    def _enqueue(self, record: InvocationRecord) -> None:
+    def _end(self, record: InvocationRecord) -> None:
+        invocation_id, invocation = record.invocation_id, record.invocation
+        self.signalled.discard(invocation_id)
+        if invocation.unique_until is None:
+            self._free_key(invocation)
+        heappush(self._ended, (ended_at(invocation, record.state), invocation_id))
+        self._tell(invocation_id)
+
+    def enqueue(self, record: InvocationRecord) -> None:
+        """Let a claimable one take its place in its queue."""
         queue = record.invocation.queue
         self.queues[queue].put(record.invocation_id, record.rank, record.state.due, awaited=record.side.boost is not None)
         self._fresh[record.invocation_id] = None
         self.news[queue] += 1
         self.changed.notify_all()
 
-    def _queued(self) -> tuple[Queued, ...]:
+    def made_claimable(self) -> tuple[Queued, ...]:
         """Return what this step made claimable and left so."""
         if not self._fresh:
             return ()
@@ -366,7 +252,8 @@ class MemoryTable:
         if self._unique.get(invocation.unique_key) == invocation.invocation_id:
             del self._unique[invocation.unique_key]
 
-    def _unlabel(self, label: tuple[str, str], invocation_id: str) -> None:
+    def unlabel(self, label: tuple[str, str], invocation_id: str) -> None:
+        """Take an invocation out of an index."""
         ids = self._index.get(label)
         if ids is not None:
             ids.discard(invocation_id)

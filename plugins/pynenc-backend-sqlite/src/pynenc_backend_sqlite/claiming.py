@@ -30,9 +30,7 @@ def candidates(step: Step, queue: str, limit: int, *, awaited_only: bool) -> lis
     return step.execute(sql.FIRST_AWAITED if awaited_only else sql.FIRST, queue, limit).fetchall()
 
 
-def _acquire(
-    step: Step, rows: Iterable[Row], ask: Ask, got: list[InvocationRecord], next_due: float | None
-) -> tuple[ClaimReply, bool]:
+def _acquire(step: Step, rows: Iterable[Row], ask: Ask, got: list[InvocationRecord], next_due: float | None) -> tuple[ClaimReply, bool]:
     aside = 0
     for row in rows if ask.limit > 0 else ():
         held = Held(row)

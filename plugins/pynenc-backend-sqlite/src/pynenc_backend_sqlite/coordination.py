@@ -99,8 +99,8 @@ class SQLiteCoordination(CoordinationStorage):
 
 def requests(step: Step, runner_ids: Collection[str]) -> tuple[Signal, ...]:
     """Return the requests to what these runners own."""
-    found = [(transitions.decode_side(side), status, claim) for each in runner_ids for side, status, claim in step.execute(sql.REQUESTS, each)]
-    owned = [(side.signal, State(status=Status(status), claim=claim)) for side, status, claim in found]
+    rows = [row for each in runner_ids for row in step.execute(sql.REQUESTS, each)]
+    owned = [(transitions.decode_side(side).signal, State(status=Status(status), claim=claim)) for side, status, claim in rows]
     return tuple([signal for signal, state in owned if signal and signal.concerns(state)])
 
 

@@ -280,7 +280,7 @@ def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
 
 
 def _among(statuses: Collection[Status]) -> list[tuple[str, list[object]]]:
-    return [(f"i.status IN ({', '.join('?' * len(statuses))})", sorted(map(str, statuses)))] if statuses else []
+    return [(f"i.status IN ({', '.join('?' * len(statuses))})", [*map(str, sorted(statuses))])] if statuses else []
 
 
 def _labelled(field: str, value: str) -> tuple[str, list[object]]:

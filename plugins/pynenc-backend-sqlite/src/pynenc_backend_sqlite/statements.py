@@ -62,7 +62,9 @@ FIRST_AWAITED = f"""
 {_WHOLE} invocation AS i INDEXED BY by_boost {_FIXED}
 WHERE i.app = ?1 AND i.queue = ?2 AND i.place IS NOT NULL AND i.boost IS NOT NULL ORDER BY i.place, i.id LIMIT ?3
 """
-REQUESTS = "SELECT side, status, claim FROM invocation INDEXED BY by_request WHERE app = ?1 AND runner = ?2 AND asked IS NOT NULL ORDER BY id"
+REQUESTS = (
+    "SELECT side, status, claim FROM invocation INDEXED BY by_request WHERE app = ?1 AND runner = ?2 AND asked IS NOT NULL ORDER BY id"
+)
 DEPTH = """
 SELECT (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND place IS NOT NULL)
      + (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND due IS NOT NULL)

@@ -81,7 +81,8 @@ class AcquireRules(StorageSubject):
         assert (reply.claimed, reply.signals, reply.next_due) == ((), (cancel,), due)
 
     def test_a_swap_says_what_it_made_claimable(self, store: Store) -> None:
-        held, parent = running(store, "a", limits=limits("k"), queue="q", rank=3.0), running(store, "parent")
+        store.state.add_batch(batch(new("a", limits=limits("k"), queue="q", rank=3.0), new("parent")))
+        held, parent = acquire(store, "a", "parent").claimed
         children = [new("low", queue="w", rank=9.0), new("high", queue="w", rank=1.0)]
         store.state.add_batch(batch(new("next", limits=limits("k"), queue="r", rank=4.0), *children))
         acquire(store, "next")
@@ -105,8 +106,8 @@ class AcquireRules(StorageSubject):
         assert store.state.swap([change(running(store), Status.SUCCESS)]).claimable == ()
 
     def test_a_release_wakes_the_first_all_of_whose_limits_have_room(self, store: Store) -> None:
-        held = running(store, limits=limits("a"))
-        running(store, limits=limits("b"))
+        store.state.add_batch(batch(new("holds a", limits=limits("a")), new("holds b", limits=limits("b"))))
+        held = acquire(store, "holds a", "holds b").claimed[0]
         store.state.add_batch(batch(new("x", rank=1.0, limits=(*limits("a"), *limits("b"))), new("y", rank=2.0, limits=limits("a"))))
         store.state.add_batch(batch(new("z", rank=3.0, limits=limits("a"))))
         assert ids(acquire(store, "z", "x", "y")) == []
@@ -119,7 +120,8 @@ class AcquireRules(StorageSubject):
         ]
 
     def test_a_woken_one_that_ends_without_a_claim_passes_its_turn_on(self, store: Store) -> None:
-        held, expires = running(store, limits=limits("k")), store.state.now() + 5
+        store.state.add_batch(batch(new("a", limits=limits("k"))))
+        held, expires = acquire(store, "a").claimed[0], store.state.now() + 5
         names = [new(name, rank=rank, limits=limits("k")) for name, rank in (("b", 1.0), ("d", 3.0))]
         store.state.add_batch(batch(*names, new("c", rank=2.0, limits=limits("k"), expires=expires)))
         acquire(store, "b", "c", "d")

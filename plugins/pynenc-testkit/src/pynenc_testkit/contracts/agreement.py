@@ -1,16 +1,14 @@
-"""What processes agree through: heartbeats, roles held for a time, and the slots of limits."""
+"""What processes agree through: heartbeats, roles held for a time, and who holds limits."""
 
 from __future__ import annotations
 
 import pytest
 
-from pynenc_core.model import Limit, Mark, Signal, SignalKind
+from pynenc_core.model import Mark, Signal, SignalKind
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
-from pynenc_testkit.samples import batch, change, claim, finish, holders, ids, limits, new, pending, record, running, settled, written
+from pynenc_testkit.samples import batch, change, claim, finish, holders, ids, limits, new, pending, running, settled, written
 from pynenc_testkit.stores import Store
-
-SLOT_GRACE = 30.0
 
 
 class BeatRules(StorageSubject):
@@ -59,6 +57,24 @@ class BeatRules(StorageSubject):
         assert store.state.beat(["r1"], 30.0) == store.state.beat(["r1"], 30.0) == (signal,)
         finish(store, held, Status.CANCELLED)
         assert store.state.beat(["r1"], 30.0) == ()
+
+
+class RequestRules(StorageSubject):
+    """A request reaches the owner that it is for, and no later one."""
+
+    def test_a_request_for_one_claim_reaches_no_other(self, store: Store, other: Store) -> None:
+        held = running(store, "a", queue="q")
+        deadlock = Signal(invocation_id="a", kind=SignalKind.DEADLOCK, claim=1)
+        other.state.mark([Mark(invocation_id="a", signal=deadlock)])
+        assert store.state.beat(["r1"], 30.0) == (deadlock,)
+        settled(store, change(held, Status.RETRY))
+        assert store.state.beat(["r1"], 30.0) == ()
+        assert ids(claim(store, "r1", queues=("q",))) == ["a"]
+        assert store.state.beat(["r1"], 30.0) == ()
+        cancel = Signal(invocation_id="a", kind=SignalKind.CANCEL)
+        other.state.mark([Mark(invocation_id="a", signal=cancel)])
+        other.state.mark([Mark(invocation_id="a", signal=deadlock)])
+        assert store.state.beat(["r1"], 30.0) == (cancel,)
 
 
 class LeaseRules(StorageSubject):

@@ -153,9 +153,7 @@ class StateRaceRules(StorageSubject):
 
         race(interleaver, prepare, judge)
 
-    def test_of_two_that_acquire_the_last_place_of_a_limit_one_gets_it(
-        self, store: Store, other: Store, interleaver: Interleaver
-    ) -> None:
+    def test_of_two_that_acquire_the_last_place_of_a_limit_one_gets_it(self, store: Store, other: Store, interleaver: Interleaver) -> None:
         keys: list[str] = []
 
         def prepare() -> Operations:

@@ -114,7 +114,6 @@ class SettleRules(StorageSubject):
         store.dispatcher.settle([change(first, Status.RETRY)])
         assert claim(store, "r1", start=1, queues=("q",)).claimed[0].state.claim == 2
         assert claim(store, "r1", queues=("none",)).signals == ()
-        assert other.state.beat(["r1"], 30.0) == ()
         cancel = Signal(invocation_id="a", kind=SignalKind.CANCEL)
         other.state.mark([Mark(invocation_id="a", signal=cancel)])
         other.state.mark([Mark(invocation_id="a", signal=deadlock)])

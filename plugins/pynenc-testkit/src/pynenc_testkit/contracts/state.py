@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pynenc_testkit.contracts.acquiring import AcquireRules
-from pynenc_testkit.contracts.agreement import BeatRules, HolderRules, LeaseRules
+from pynenc_testkit.contracts.agreement import BeatRules, HolderRules, LeaseRules, RequestRules
 from pynenc_testkit.contracts.interruptions import StateInterruptionRules
 from pynenc_testkit.contracts.keeping import IsolationRules, PayloadRules, UpkeepRules, ValueRules
 from pynenc_testkit.contracts.listing import FindRules, HistoryRules
@@ -25,6 +25,7 @@ class StateContract(
     UpkeepRules,
     IsolationRules,
     BeatRules,
+    RequestRules,
     LeaseRules,
     HolderRules,
     WatchRules,
