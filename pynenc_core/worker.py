@@ -21,7 +21,7 @@ from pynenc_core.locator import load
 from pynenc_core.logs import install_handler
 from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.plugins import PluginSnapshot
-from pynenc_core.ports.runner import ExecutorRunner
+from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.runtime import Duties
 from pynenc_core.runtime import WorkerStart
 
