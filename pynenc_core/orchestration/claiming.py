@@ -37,12 +37,23 @@ class Claiming:
         self._next_due: float | None = None
         self._look_again: float | None = None
         self._courier: Courier
-        self._hand: Callable[[Sequence[Job]], None]
+        self._hand: Callable[[Sequence[Job], int], None]
         self._relieve: Callable[[], bool]
+        self._loaded: Callable[[], bool]
+        self._awaiting = False
 
-    def start(self, courier: Courier, hand: Callable[[Sequence[Job]], None], relieve: Callable[[], bool]) -> None:
-        """Begin: `hand` runs jobs, each on a slot that is reserved for it; `relieve` takes off slots what waits too long there."""
-        self._courier, self._hand, self._relieve = courier, hand, relieve
+    def start(
+        self,
+        courier: Courier,
+        hand: Callable[[Sequence[Job], int], None],
+        relieve: Callable[[], bool],
+        loaded: Callable[[], bool],
+    ) -> None:
+        """Begin: `hand` runs jobs on so many slots that are reserved for them; `relieve` takes off slots what waits too long there.
+
+        `loaded` says whether anything waits on a slot at all.
+        """
+        self._courier, self._hand, self._relieve, self._loaded = courier, hand, relieve, loaded
         threading.Thread(target=self._claim_on, name="pynenc-claimer", daemon=True).start()
 
     def ask(self, want: int) -> Ask:
@@ -61,6 +72,11 @@ class Claiming:
         with self._slots.changed:
             open_to_new = self._slots.open_to_new() and self._may_claim()
         return self._ahead() if open_to_new else 0
+
+    def note_load(self) -> None:
+        """Learn that something waits on a slot, which nobody would relieve while the claimer blocks in the dispatcher."""
+        if self._awaiting:
+            self._engine.dispatcher.wake()
 
     def note_reply(self, reply: ClaimReply, want: int, deliver: Callable[[Sequence[Signal]], None]) -> None:
         """Learn from a reply, before anyone goes on."""
@@ -126,7 +142,7 @@ class Claiming:
         finally:
             if len(jobs) < free:
                 self._slots.release(free - len(jobs))
-        self._hand(jobs)
+        self._hand(jobs, free)
 
     def _look_for_lost_claims(self) -> None:
         """After a lost reply, and once more a lease later: such a call may be carried out after the first look."""
@@ -140,12 +156,17 @@ class Claiming:
         timeout = self._settings.idle_claim_timeout_sec
         if self._next_due is not None:
             timeout = min(timeout, max(0.0, self._next_due - self._engine.state.now()))
+        self._awaiting = True  # before the look at what is loaded: who loads looks the other way round
+        if self._loaded():
+            timeout = min(timeout, PATIENCE)
         try:
             self._engine.dispatcher.await_work(self._settings.queues, timeout)
         except BackendUnavailableError as error:
             self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
             with self._slots.changed:
                 self._slots.changed.wait(_NOT_ALLOWED_LOOK)
+        finally:
+            self._awaiting = False
         self._dry = False
 
     def _run_alone(self, record: InvocationRecord) -> None:
@@ -162,4 +183,4 @@ class Claiming:
                 self._holdings.drop(record.invocation_id)
                 self._slots.release()
         if job is not None:
-            self._hand([job])
+            self._hand([job], 1)

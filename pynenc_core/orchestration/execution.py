@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, suppress
-from contextvars import Context, copy_context
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack
+from contextvars import Context
 from typing import Any
 
 import attrs
@@ -16,15 +15,14 @@ from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.invocations import RetryError
 from pynenc_core.errors.runners import TaskCancelled, UnknownTaskError
 from pynenc_core.errors.serialization import PayloadDecodingError
-from pynenc_core.model import Change, Payload, SignalKind
+from pynenc_core.model import Change, Payload
+from pynenc_core.orchestration.coroutines import run_coroutine
 from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.clock import SYSTEM_RANDOM
 from pynenc_core.ports.transitions import change, reason_of
 from pynenc_core.status import Status
-
-_ARRIVAL = 1.0  # seconds in which a thread meets an exception that was set in it
 
 
 @attrs.frozen
@@ -64,13 +62,6 @@ def _default_decision(failure: Failure) -> RetryDecision:
     return RetryDecision(again=True, delay=delay * (1 + options.retry_jitter * SYSTEM_RANDOM.uniform(-1, 1)))
 
 
-def call_function(definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a task's function in this thread, on an event loop of the thread if it is a coroutine function."""
-    if definition.is_async:
-        return _run_coroutine(definition.function, *args, **kwargs)
-    return definition.function(*args, **kwargs)
-
-
 class Execution:
     """Executes jobs of one process; asked by the executor, and by runners that bring their own threads or processes."""
 
@@ -97,7 +88,7 @@ class Execution:
             value = self._call(job, definition, arguments)
             outcome, blobs = self._engine.codec.encode_result(definition, value)
         except TaskCancelled as error:
-            return None if job.abandoned else self._failed(job, definition, error)
+            return self._cancelled(job) if job.cancel_requested else self._failed(job, definition, error)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like end the task, never the worker
             return self._failed(job, definition, error)
         return self._change(job, (Status.SUCCESS,), outcome=outcome, blobs=blobs)
@@ -106,12 +97,12 @@ class Execution:
         args, kwargs = arguments
         with _UserCode(job):
             if definition.is_async:
-                return _run_coroutine(self._call_async, job, definition, args, kwargs)
+                return run_coroutine(job, self._call_async(job, definition, args, kwargs))
             with ExitStack() as scopes:
                 for scope in self._engine.hooks.scopes(job.record):
                     if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
                         scopes.enter_context(scope)
-                return call_function(definition, args, kwargs)
+                return definition.function(*args, **kwargs)
 
     async def _call_async(self, job: Job, definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         async with AsyncExitStack() as scopes:
@@ -129,10 +120,17 @@ class Execution:
         self._engine.logger.debug("invocation %s of %s raised %s", job.invocation_id, definition.task_id, reason)
         if not decision.again:
             return self._change(job, (Status.FAILED,), outcome=outcome, blobs=blobs, reason=reason, attempts=1)
+        if job.cancel_requested:  # it is not worth another attempt
+            return self._cancelled(job)
         if decision.delay > 0:
             due = self._engine.state.now() + decision.delay
             return self._change(job, (Status.RETRY, Status.SCHEDULED), due=due, reason=reason, attempts=1)
         return self._change(job, (Status.RETRY,), reason=reason, attempts=1)
+
+    def _cancelled(self, job: Job) -> Change:
+        asked = job.interrupt
+        by, reason = (asked.by, asked.reason) if asked is not None else ("", "")
+        return change(job.record, (Status.CANCELLED,), by=by, owner=job.owner, reason=reason)
 
     def _set_aside(self, job: Job, error: PynencError) -> Change:
         self._engine.logger.warning("invocation %s is quarantined: %s", job.invocation_id, error)
@@ -159,32 +157,38 @@ class _UserCode:
 
     def __enter__(self) -> None:
         with self._job.lock:
+            if self._job.cancel_requested or self._job.abandoned:  # perhaps while it stood behind another one on its slot
+                raise TaskCancelled(self._job.invocation_id)
             self._job.thread = threading.get_ident()
             self._job.in_user_code = True
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         with self._job.lock:
             self._job.in_user_code = False
-            on_its_way = self._job.interrupt is not None and not isinstance(error, TaskCancelled)
-        if on_its_way:
-            # The exception was set in this thread and has not been raised yet: meet it here rather than in our own code.
-            try:
-                deadline = time.monotonic() + _ARRIVAL
-                while time.monotonic() < deadline:
-                    pass
-            except TaskCancelled:
-                return
+            if self._job.exception_set:  # take it back if it was not raised yet: it is not meant for our own code
+                _set_exception(self._job.thread, None)
 
 
 def interrupt(job: Job) -> None:
-    """Raise TaskCancelled in the thread that runs a job's own code, if it is in it; at its next step in Python code."""
-    import ctypes  # imported late: only a cancellation needs it
+    """Raise TaskCancelled in the thread that runs a job's own code, if it is in it; at its next step in Python code.
 
+    A coroutine is cancelled where it awaits.
+    """
     with job.lock:
-        if job.interrupt is None or job.interrupt.kind is not SignalKind.CANCEL or not job.in_user_code:
+        if not (job.cancel_requested and job.in_user_code):
+            return
+        if job.stop_coroutine is not None:
+            job.stop_coroutine()
             return
         error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job.invocation_id)})
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(error))
+        job.exception_set = True
+        _set_exception(job.thread, error)
+
+
+def _set_exception(thread: int, error: type[BaseException] | None) -> None:
+    import ctypes  # imported late: only a cancellation needs it
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
 
 
 def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
@@ -192,26 +196,3 @@ def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
         TaskCancelled.__init__(self, invocation_id)
 
     return init
-
-
-_loops = threading.local()
-
-
-class _LoopOfThread:
-    """Goes when its thread does, and closes the thread's event loop: otherwise its sockets stay until they are collected."""
-
-    def __init__(self, runner: Any) -> None:
-        self.runner = runner
-
-    def __del__(self) -> None:
-        with suppress(Exception):  # nobody is left who could be told
-            self.runner.close()
-
-
-def _run_coroutine(function: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any) -> Any:
-    import asyncio  # imported late: a process without async tasks never needs it
-
-    kept: _LoopOfThread | None = getattr(_loops, "kept", None)
-    if kept is None:
-        kept = _loops.kept = _LoopOfThread(asyncio.Runner())  # one loop a thread: making one costs more than most tasks
-    return kept.runner.run(function(*args, **kwargs), context=copy_context())

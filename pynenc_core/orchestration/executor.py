@@ -22,7 +22,7 @@ from pynenc_core.orchestration.holdings import Holdings
 from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
-from pynenc_core.orchestration.waiting import Interest, Interests
+from pynenc_core.orchestration.waiting import Interests
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
 _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
@@ -57,7 +57,7 @@ class ThreadExecutor:
 
     def start(self) -> None:
         """Begin to claim and to run."""
-        self._claiming.start(self._courier, self._hand, self._relieve)
+        self._claiming.start(self._courier, self._hand, self._relieve, self._loaded)
 
     def stop_claiming(self) -> None:
         """Take nothing new from now on; what runs goes on."""
@@ -77,7 +77,10 @@ class ThreadExecutor:
                 if left <= 0:
                     break
                 self._slots.changed.wait(min(left, _HURRY_LOOK))
+        jobs = self._holdings.jobs()
         handed = self._holdings.abandon_all()
+        for job in jobs:
+            self._interrupt_waits(job)
         self._say_last_words(handed)
         self._threads.close()
         return len(handed)
@@ -111,16 +114,20 @@ class ThreadExecutor:
 
     # Running.
 
-    def _hand(self, jobs: Sequence[Job]) -> None:
-        """Run jobs that were claimed together, on as many slots as were reserved for them."""
-        ahead = max(1, self._engine.runner_settings.settle_batch)
-        for start in range(0, len(jobs), ahead):
-            self._threads.hand(self._chain(jobs[start : start + ahead]))
+    def _hand(self, jobs: Sequence[Job], slots: int) -> None:
+        """Run jobs that were claimed together, on the slots that were reserved for them: at most one for each job."""
+        for first in range(min(slots, len(jobs))):
+            self._threads.hand(self._load(Chain(self._engine.clock), jobs[first::slots]))
 
-    def _chain(self, jobs: Sequence[Job]) -> Job:
-        chain = Chain(self._engine.clock)
+    def _load(self, chain: Chain, jobs: Sequence[Job]) -> Job:
         self._chains.add(chain)
-        return chain.load(jobs)
+        first = chain.load(jobs)
+        if len(jobs) > 1:
+            self._claiming.note_load()
+        return first
+
+    def _loaded(self) -> bool:
+        return any(chain.loaded for chain in list(self._chains))
 
     def _run_chain(self, first: Job) -> None:
         job: Job | None = first
@@ -132,14 +139,15 @@ class ThreadExecutor:
         began = self._engine.clock.monotonic()
         try:
             outcome = self._execution.run(job, self._runner)
-            if job.paused:  # a thread or coroutine of its own still waits, but the task itself has ended
-                self._pausing.resume(job)
+            self._pausing.finish(job)
         except Exception:
             self._engine.logger.exception("invocation %s is left to recovery after an error of the executor", job.invocation_id)
             self._courier.in_doubt = True
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
-        if isinstance(job.interest, Interest):
-            job.interest.close()
+        with job.lock:
+            idle = [interest for interest in job.interests if not interest.in_use]
+        for interest in idle:
+            interest.close()
         self._slots.no_longer_alone(job)
         chain: Chain = job.chain
         if outcome is not None and not job.abandoned and (following := chain.keep(outcome)):
@@ -163,7 +171,7 @@ class ThreadExecutor:
         self._holdings.drop(job.invocation_id)
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
-            return chain.load(following)
+            return self._load(chain, following)
         self._chains.discard(chain)
         if job.has_slot:
             self._slots.release()
@@ -173,7 +181,7 @@ class ThreadExecutor:
         """Let others run on the slot of a job that waits: what stood behind it, or what was claimed as it paused."""
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
-            self._threads.hand(self._chain(following))
+            self._threads.hand(self._load(Chain(self._engine.clock), following))
         else:
             self._slots.release()
         self._chains.discard(job.chain)
@@ -198,10 +206,15 @@ class ThreadExecutor:
             if any(self._courier.exchange([self._holdings.cancelled(job, signal.by, signal.reason)]).refused):
                 return  # its own outcome came first
             job.abandoned = True
-        if isinstance(job.interest, Interest):
-            job.interest.interrupt()
-        self._slots.tell()
+        self._interrupt_waits(job)
         interrupt(job)
+
+    def _interrupt_waits(self, job: Job) -> None:
+        with job.lock:
+            interests = list(job.interests)
+        for interest in interests:
+            interest.interrupt()
+        self._slots.tell()
 
     def _say_last_words(self, handed: Sequence[Change]) -> None:
         patience = threading.Timer(_LAST_WORDS, self._courier.give_up)

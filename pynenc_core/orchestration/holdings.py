@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from pynenc_core.errors.runners import UnknownTaskError
-from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext
+from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
@@ -49,6 +49,7 @@ class Holdings:
     def begin(self, record: InvocationRecord) -> Job:
         """Return the job of an invocation that is RUNNING."""
         job = Job(record, self._context)
+        job.interrupt = _cancel_request(record)
         with self._lock:
             self._jobs[record.invocation_id] = job
             self._known.add(record.invocation_id)
@@ -63,6 +64,11 @@ class Holdings:
     def job(self, invocation_id: str) -> Job | None:
         """Return the job of an invocation, if it runs or waits here."""
         return self._jobs.get(invocation_id)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs that run or wait here."""
+        with self._lock:
+            return list(self._jobs.values())
 
     def abandon_all(self) -> list[Change]:
         """Take everything away from its execution; return the changes that hand it back."""
@@ -112,3 +118,9 @@ class Holdings:
         status = Status.PAUSED if job.paused else Status.RUNNING
         record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=status))
         return change(record, through, by=by or self._context.runner_id, owner=job.owner, interruptions=interruptions, reason=reason)
+
+
+def _cancel_request(record: InvocationRecord) -> Signal | None:
+    """Return a request to cancel that nobody has answered yet: its attempt ended before it heard of it."""
+    signal = record.side.signal
+    return signal if signal is not None and signal.kind is SignalKind.CANCEL else None

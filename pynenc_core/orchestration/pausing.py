@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import cast
 
 import attrs
 
-from pynenc_core.errors.invocations import ConcurrencyDeadlockError, WaitDepthError
+from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationStatusOwnershipError, WaitDepthError
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.model import Change, InvocationRecord, Mark, Refusal, Signal, SignalKind
 from pynenc_core.orchestration.circles import circle_through
@@ -46,31 +48,68 @@ class Pausing:
         if job.invocation_id in invocation_ids:
             raise ConcurrencyDeadlockError(job.invocation_id, (job.invocation_id,))
         interest = self._interest(job, invocation_ids)
-        arrived = interest.wait(invocation_ids, 0)
-        if arrived or timeout == 0:
-            return arrived
-        with job.lock:
-            job.waits += 1
-            first = job.waits == 1 and not job.paused
         try:
-            if first:
-                self._pause(job, tuple(invocation_ids))
-            return self._wait_paused(job, interest, invocation_ids, timeout, linger)
+            arrived = interest.wait(invocation_ids, 0)
+            if arrived or timeout == 0:
+                return arrived
+            if not self._begin_to_wait(job, invocation_ids):
+                return interest.wait(invocation_ids, timeout, linger)
+            try:
+                return self._wait_paused(job, interest, invocation_ids, timeout, linger)
+            finally:
+                with job.pausing:
+                    job.waits -= 1
+                    if job.waits == 0:  # while others of its threads wait it stays paused, or they would hold a slot
+                        self.resume(job)
         finally:
-            with job.lock:
-                job.waits -= 1
-                last = job.waits == 0 and job.paused
-            if last:  # others of its threads may still wait: then it stays paused, or they would hold a slot
-                self.resume(job)
+            interest.in_use = False
 
     def _interest(self, job: Job, invocation_ids: Collection[str]) -> Interest:
         with job.lock:
-            interest = job.interest
-            if not isinstance(interest, Interest) or not interest.covers(invocation_ids):
-                if isinstance(interest, Interest) and job.waits == 0:
-                    interest.close()
-                interest = job.interest = Interest(self._engine.state, self._engine.clock, invocation_ids)
-            return interest
+            for known in job.interests:
+                if not known.in_use and known.covers(invocation_ids):
+                    known.in_use = True
+                    return cast("Interest", known)
+        made = Interest(self._engine.state, self._engine.clock, invocation_ids)  # not under the lock: heartbeats take it too
+        made.in_use = True
+        with job.lock:
+            idle = [known for known in job.interests if not known.in_use]
+            job.interests = [*(known for known in job.interests if known.in_use), made]
+            too_late = job.abandoned or job.interrupt is not None
+        for known in idle:
+            known.close()
+        if too_late:
+            made.interrupt()
+        return made
+
+    def _begin_to_wait(self, job: Job, invocation_ids: Collection[str]) -> bool:
+        """Pause the job, or note what else it waits for; False for a thread that outlived its task, which may just block."""
+        with job.pausing:
+            if job.abandoned:
+                raise TaskCancelled(job.invocation_id)
+            if job.ended:
+                return False
+            if not job.paused:
+                self._pause(job, tuple(invocation_ids))
+            elif not job.awaits.issuperset(invocation_ids):
+                self._await_more(job, invocation_ids)
+            job.waits += 1
+            return True
+
+    def _await_more(self, job: Job, invocation_ids: Collection[str]) -> None:
+        # Written like the first ones: awaited work may be all that is claimed, and a circle may go through it.
+        awaits = job.awaits.union(invocation_ids)
+        again = self._paused_record(job)
+        more = change(
+            again,
+            (Status.RUNNING, Status.PAUSED),
+            by=job.context.runner_id,
+            owner=job.owner,
+            awaits=tuple(sorted(awaits)),
+            boost=self._boost(job),
+        )
+        self._must_be_written(job, more, self._courier.exchange([more]).refused[0])
+        job.awaits = awaits
 
     def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
         look = _CIRCLE_LOOK if timeout is None else min(_CIRCLE_LOOK, timeout)
@@ -95,7 +134,7 @@ class Pausing:
                 raise WaitDepthError(job.invocation_id, self._most)
             self._slots.paused += 1
         kept, ahead = job.chain.unload()
-        boost = job.record.rank - _RANK_STEP
+        boost = self._boost(job)
         paused = change(job.record, (Status.PAUSED,), by=job.context.runner_id, owner=job.owner, awaits=wanted, boost=boost)
         try:
             delivery = self._courier.exchange([*kept, paused], want=0 if ahead else self._want())
@@ -105,7 +144,7 @@ class Pausing:
             raise
         refusal = delivery.refused[-1]
         with job.lock:
-            job.paused, job.has_slot = refusal is None, False
+            job.paused, job.has_slot, job.awaits = refusal is None, False, frozenset(wanted)
         self._slots.no_longer_alone(job)
         self._pass_on(job, delivery.claimed, ahead)
         if refusal is not None:
@@ -113,8 +152,20 @@ class Pausing:
                 self._slots.paused -= 1
             self._must_be_written(job, paused, refusal)
 
+    def finish(self, job: Job) -> None:
+        """Note that the task has returned; one that is paused, since threads of its own still wait, goes on first."""
+        with job.pausing:
+            job.ended = True
+            with suppress(TaskCancelled, ConcurrencyDeadlockError, InvocationStatusOwnershipError):  # nobody is left to hear it
+                self.resume(job)
+
     def resume(self, job: Job) -> None:
-        """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over."""
+        """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over.
+
+        Call it with `job.pausing` held; does nothing for a job that is not paused.
+        """
+        if not job.paused:
+            return
         took = self._slots.take_for_resume(job)
         with self._slots.changed:
             self._slots.paused -= 1
@@ -123,12 +174,17 @@ class Pausing:
             signal = job.interrupt
         if not took:
             raise TaskCancelled(job.invocation_id)
-        paused_record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=Status.PAUSED))
-        resumed = change(paused_record, (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
+        resumed = change(self._paused_record(job), (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
         delivery = self._courier.exchange([resumed])
         self._must_be_written(job, resumed, delivery.refused[0])
         if signal is not None and signal.kind is SignalKind.DEADLOCK:
             raise ConcurrencyDeadlockError(job.invocation_id, signal.circle)
+
+    def _boost(self, job: Job) -> float:
+        return job.record.rank - _RANK_STEP
+
+    def _paused_record(self, job: Job) -> InvocationRecord:
+        return attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=Status.PAUSED))
 
     def _must_be_written(self, job: Job, asked: Change, refusal: Refusal | None) -> None:
         if refusal is not None:

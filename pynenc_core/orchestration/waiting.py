@@ -22,6 +22,8 @@ class Interest:
         self._arrived: set[str] = set()
         self._watch: Watch | None = state.watch(self.invocation_ids)
         self._first_look = True
+        self.in_use = False
+        """Some thread waits here; others need an interest of their own, since each piece of news reaches one of them."""
         self.interrupted = False
 
     def covers(self, invocation_ids: Collection[str]) -> bool:
