@@ -178,8 +178,8 @@ class AppParts:
         for definition in self.tasks.definitions():
             definition.options = self.conf.task_options(definition.task_id, self._decorated.get(definition.task_id))
         self.conf.freeze()
-        state = catalog.load_class(state_spec, BaseStateBackend)(self)  # type: ignore[type-abstract]
-        broker = self._broker = catalog.load_class(broker_spec, BaseBroker)(self)  # type: ignore[type-abstract]
+        state = catalog.load_class(state_spec, BaseStateBackend)(self)
+        broker = self._broker = catalog.load_class(broker_spec, BaseBroker)(self)
         state.prepare()
         where = redact_url(self.store_url("state_backend")) or state_spec.name
         if not self.conf.app.url and not self.conf.app.state_backend_cls:
@@ -187,7 +187,7 @@ class AppParts:
         return AppOrchestrator(self._engine(broker, state))
 
     def _engine(self, broker: BaseBroker, state: BaseStateBackend) -> Engine:
-        joined = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)  # type: ignore[type-abstract]
+        joined = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)
         dispatcher = joined or SplitDispatcher(broker, state)
         serializer = self._serializer()
         chosen = self.conf.client_data
