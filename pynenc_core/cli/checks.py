@@ -140,7 +140,7 @@ def _risks(app: Pynenc) -> Iterator[Check]:
 def _health(app: Pynenc) -> Iterator[Check]:
     for answer in app.plugins.hooks.each("pynenc_healthcheck", app=app):
         if answer.error is not None:
-            yield Check(f"plugin {answer.plugin}", "wrong", str(answer.error))
+            yield Check(f"healthcheck of {answer.plugin}", "wrong", str(answer.error))
             continue
         for item in _items(answer.value):
             ok = _of(item, "ok")
