@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -83,7 +84,8 @@ class Routing:
         if context is not None:
             return context
         with self._lock:
-            if self._outside is None or self._outside.pid != RunnerContext.external().pid:
+            if self._outside is None or self._outside.pid != os.getpid():
                 self._outside = RunnerContext.external()
-                self._engine.state.store_runner_context(self._outside)
-            return self._outside
+            outside = self._outside
+        self._engine.state.store_runner_context(outside)  # once a minute: the store may have been purged meanwhile
+        return outside
