@@ -71,8 +71,7 @@ class Heartbeat:
         if self._contact_since is None or self._last_beat is None or began - self._last_beat >= self._engine.lease:
             self._contact_since = began
         self._last_beat = began
-        if signals:
-            self._deliver(signals)
+        self._deliver(signals)  # also when there are none: it tells a child that its lease was renewed
 
     def _beat_on(self) -> None:
         next_beat = self._engine.clock.monotonic() + self.interval
