@@ -7,7 +7,6 @@ import hashlib
 import os
 import secrets
 import socket
-import sqlite3
 import tempfile
 import threading
 import time
@@ -155,27 +154,20 @@ class Doorbell:
 
     def _listen(self) -> None:
         """Hear what others tell, and look for oneself where that may not be all, as long as somebody waits."""
-        connection, version = None, -1
-        try:
-            while True:
-                heard = self._receive()
-                with self.changed:
-                    if self._closed or (not self._waiting and time.monotonic() > self._last_wait + LINGER):
-                        self._thread = None
-                        return
-                if 0 < heard < MANY and version >= 0:
-                    continue
-                try:
-                    connection = connection or self._database.connect()
-                    ((seen,),) = connection.execute("PRAGMA data_version").fetchall()
-                    if seen != version:
-                        self._look()
-                        version = seen
-                except (BackendError, sqlite3.Error):
-                    connection, version = None, 0  # whoever waits meets the same error when it next asks for something
-        finally:
-            if connection is not None:
-                connection.close()
+        version = None
+        while True:
+            heard = self._receive()
+            with self.changed:
+                if self._closed or (not self._waiting and time.monotonic() > self._last_wait + LINGER):
+                    self._thread = None
+                    return
+            if 0 < heard < MANY and version is not None:
+                continue
+            with contextlib.suppress(BackendError):  # whoever waits meets the same error when it next asks for something
+                seen = self._database.version()
+                if seen != version:
+                    self._look()
+                version = seen
 
     def _receive(self) -> int:
         """Wait for messages and hear all there are; return how many."""
