@@ -12,7 +12,6 @@ from pynenc_core.orchestration.engine import Engine
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
 
-MAX_CRASHES = 3  # promises.md, P5
 _PAGE = 200
 _STRANDED = frozenset({Status.KILLED, Status.PENDING_RECOVERY, Status.RUNNING_RECOVERY})
 _DEATHS = "runner_death"
@@ -100,8 +99,8 @@ class Recovery:
             return change(record, (into, Status.REROUTED), by=self._by, reason=reason)
         if len(suspects) > 1 and record.invocation_id in suspects:
             return change(record, (into, Status.REROUTED), by=self._by, reason=reason, suspect=True)
-        if record.state.crashes + 1 >= MAX_CRASHES:
-            reason = f"crashed its worker {MAX_CRASHES} times; the last time: {reason}"
+        if record.state.crashes + 1 >= self._engine.orchestrator_settings.max_crashes:
+            reason = f"crashed its worker {record.state.crashes + 1} times; the last time: {reason}"
             self._engine.logger.warning("invocation %s is quarantined: %s", record.invocation_id, reason)
             return change(record, (into, Status.QUARANTINED), by=self._by, reason=reason, crashes=1)
         return change(record, (into, Status.REROUTED), by=self._by, reason=reason, crashes=1)

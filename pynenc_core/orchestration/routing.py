@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from itertools import islice
 from typing import Any
 
+from pynenc_core.config import TaskSettings
 from pynenc_core.identifiers import new_id
 from pynenc_core.model import Batch, InvocationDTO, NewInvocation, RunnerContext, Submitted, WorkflowIdentity
 from pynenc_core.orchestration.codec import EncodedCall
@@ -76,7 +78,7 @@ class Routing:
             batch_id=batch_id,
             registered_by=by,
         )
-        return NewInvocation(invocation=invocation, call=encoded.call, due=now + options.delay if options.delay else None)
+        return NewInvocation(invocation=invocation, call=encoded.call, due=_due(options, now))
 
     def context(self) -> RunnerContext:
         """Return the context of who registers here: the current runner's, or this process's own outside of any."""
@@ -89,3 +91,11 @@ class Routing:
             outside = self._outside
         self._engine.state.store_runner_context(outside)  # once a minute: the store may have been purged meanwhile
         return outside
+
+
+def _due(options: TaskSettings, now: float) -> float | None:
+    after = now + options.delay if options.delay else None
+    if options.eta is None:
+        return after
+    eta = options.eta if options.eta.tzinfo else options.eta.replace(tzinfo=UTC)
+    return max(eta.timestamp(), after or 0.0)
