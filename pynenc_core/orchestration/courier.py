@@ -87,6 +87,11 @@ class Courier:
                 self._busy = False
                 self._turn.notify_all()
 
+    @property
+    def given_up(self) -> bool:
+        """Whether it tries nothing again any more."""
+        return self._given_up.is_set()
+
     def give_up(self) -> None:
         """Stop trying again: the process ends, and others will recover what it owned."""
         self._given_up.set()

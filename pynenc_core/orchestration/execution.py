@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from pynenc_core.config import TaskSettings
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.invocations import RetryError
 from pynenc_core.errors.runners import TaskCancelled, UnknownTaskError
@@ -84,6 +85,10 @@ class Execution:
             arguments = self._engine.codec.decode_arguments(definition, job.record.call)
         except PayloadDecodingError as error:
             return self._set_aside(job, error)
+        except BackendUnavailableError:
+            raise  # says nothing about the invocation
+        except Exception as error:  # noqa: BLE001 - tried again it would raise again, for ever
+            return self._failed(job, definition, error)
         try:
             value = self._call(job, definition, arguments)
             outcome, blobs = self._engine.codec.encode_result(definition, value)

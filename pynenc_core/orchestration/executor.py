@@ -78,7 +78,7 @@ class ThreadExecutor:
                     break
                 self._slots.changed.wait(min(left, _HURRY_LOOK))
         jobs = self._holdings.jobs()
-        handed = self._holdings.abandon_all()
+        handed = [*(change for chain in list(self._chains) for change in chain.unload()[0]), *self._holdings.abandon_all()]
         for job in jobs:
             self._interrupt_waits(job)
         self._say_last_words(handed)
@@ -141,7 +141,7 @@ class ThreadExecutor:
             outcome = self._execution.run(job, self._runner)
             self._pausing.finish(job)
         except Exception:
-            self._engine.logger.exception("invocation %s is left to recovery after an error of the executor", job.invocation_id)
+            self._engine.logger.exception("invocation %s is handed back after an error of the executor", job.invocation_id)
             self._courier.in_doubt = True
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
         with job.lock:
@@ -151,7 +151,7 @@ class ThreadExecutor:
         self._slots.no_longer_alone(job)
         chain: Chain = job.chain
         if outcome is not None and not job.abandoned and (following := chain.keep(outcome)):
-            self._holdings.drop(job.invocation_id)
+            self._holdings.keep(job.invocation_id)
             return following
         return self._settle(job, chain, outcome)
 
@@ -168,7 +168,11 @@ class ThreadExecutor:
                 self._engine.logger.info("outcomes came too late, somebody else owns these by now: %s", ", ".join(late))
         except BackendUnavailableError as error:
             self._engine.logger.warning("the outcome of invocation %s is lost to recovery: %s", job.invocation_id, error)
-        self._holdings.drop(job.invocation_id)
+        except Exception:
+            self._engine.logger.exception("the outcome of invocation %s could not be written; it is handed back", job.invocation_id)
+            self._courier.in_doubt = True
+        for invocation_id in (job.invocation_id, *(change.invocation_id for change in kept)):
+            self._holdings.drop(invocation_id)
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
             return self._load(chain, following)
@@ -193,10 +197,12 @@ class ThreadExecutor:
         for chain in overdue:
             kept, ahead = chain.unload()
             changes += [*kept, *(self._holdings.not_begun(job) for job in ahead)]
-            for job in ahead:
-                self._holdings.drop(job.invocation_id)
         if changes:
-            self._courier.exchange(changes)
+            try:
+                self._courier.exchange(changes)
+            finally:
+                for change in changes:
+                    self._holdings.drop(change.invocation_id)
         return bool(changes)
 
     # Requests, and the end.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import attrs
 
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.runners import UnknownTaskError
 from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.courier import Courier
@@ -61,6 +63,11 @@ class Holdings:
             self._jobs.pop(invocation_id, None)
             self._known.discard(invocation_id)
 
+    def keep(self, invocation_id: str) -> None:
+        """Note that a job has ended and that its outcome is kept for later: it is no job any more, and ours all the same."""
+        with self._lock:
+            self._jobs.pop(invocation_id, None)
+
     def job(self, invocation_id: str) -> Job | None:
         """Return the job of an invocation, if it runs or waits here."""
         return self._jobs.get(invocation_id)
@@ -93,10 +100,10 @@ class Holdings:
 
     def reconcile(self, courier: Courier) -> None:
         """Hand back what the store says is ours and nobody here knows of: claimed by a call whose reply was lost."""
-        courier.in_doubt = False
         with courier.nothing_in_flight():
             mine = self._engine.state.find(Query(runner_id=self._context.runner_id, statuses=OWNED), limit=1000)
             lost = [self._given_back(record) for record in mine if record.invocation_id not in self._known]
+            courier.in_doubt = False
         if lost:
             courier.exchange(lost)
             self._engine.logger.warning("%d invocations were claimed by a call whose reply was lost; handed back", len(lost))
@@ -107,8 +114,13 @@ class Holdings:
         owner = record.state.owner
         parked = change(record, (Status.PARKED,), by=self._context.runner_id, owner=owner, reason=str(error))
         self.drop(record.invocation_id)
+
+        def send() -> None:
+            with suppress(BackendUnavailableError):  # this process ends: it is left to recovery
+                courier.exchange([parked])
+
         # On a thread of its own: whoever took this in has the results of others to hand over first.
-        threading.Thread(target=courier.exchange, args=([parked],), name="pynenc-park", daemon=True).start()
+        threading.Thread(target=send, name="pynenc-park", daemon=True).start()
 
     def _given_back(self, record: InvocationRecord) -> Change:
         through = (Status.REROUTED,) if record.state.status is Status.PENDING else (Status.KILLED, Status.REROUTED)
