@@ -62,6 +62,9 @@ class NoDuties:
     def beat_now(self) -> None:
         """Do nothing."""
 
+    def stand_down(self) -> None:
+        """Do nothing."""
+
 
 class WorkerRunner(ExecutorRunner):
     """Runs invocations in a child process, under the runner id that its parent gave it."""

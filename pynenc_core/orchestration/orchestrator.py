@@ -24,7 +24,7 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
         Listings.__init__(self, engine)
         Upkeep.__init__(self, engine)
         self.routing = Routing(engine)
-        self._outside = Interests(engine.state, engine.clock)
+        self._outside = Interests(engine.state, engine.clock, engine.logger)
 
     def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
         """Block this thread until one of these is final; return which are, () after `timeout` seconds."""

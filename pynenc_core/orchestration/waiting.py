@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection
 
@@ -86,9 +87,10 @@ class Interest:
 class Interests:
     """Keeps the last interest of each thread outside a runner, so that looking at a group again costs nothing."""
 
-    def __init__(self, state: BaseStateBackend, clock: Clock) -> None:
+    def __init__(self, state: BaseStateBackend, clock: Clock, logger: logging.Logger) -> None:
         self._state = state
         self._clock = clock
+        self._logger = logger
         self._local = threading.local()
 
     def wait(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
@@ -98,7 +100,21 @@ class Interests:
             if interest is not None:
                 interest.close()
             interest = self._local.interest = Interest(self._state, self._clock, invocation_ids)
-        return interest.wait(invocation_ids, timeout)
+        if timeout is not None and timeout <= _SAFETY_LOOK:
+            return interest.wait(invocation_ids, timeout)
+        arrived = interest.wait(invocation_ids, _SAFETY_LOOK)
+        if arrived:
+            return arrived
+        self._say_if_nobody_works()
+        return interest.wait(invocation_ids, None if timeout is None else timeout - _SAFETY_LOOK)
+
+    def _say_if_nobody_works(self) -> None:
+        """Warn, once in a thread, when no runner is alive: this wait may never end."""
+        now = self._state.now()
+        if getattr(self._local, "warned", False) or any(beat.alive_until > now for beat in self._state.beats()):
+            return
+        self._local.warned = True
+        self._logger.warning("waiting for a result, and no runner is alive; start one with `pynenc runner start`")
 
     def forget(self) -> None:
         """End what this thread still watches."""

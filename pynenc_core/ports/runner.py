@@ -137,6 +137,7 @@ class RunnerLifecycle(StopRequests):
         try:
             self._log_shutdown(self.stop_signal)
             self._on_stop_runner_loop()
+            self.duties.stand_down()
         finally:
             self.on_stop()
         if failure is not None:

@@ -116,6 +116,10 @@ class Duties(Protocol):
         """Give a heartbeat at once: a child was born."""
         ...
 
+    def stand_down(self) -> None:
+        """Give the services up to somebody else: this runner is about to end, and only its heartbeats go on."""
+        ...
+
 
 class Orchestrator(Protocol):
     """The core's rules, as far as a runner needs them."""
