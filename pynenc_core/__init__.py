@@ -29,7 +29,7 @@ _HOMES = {
     "Task": "pynenc_core.task",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605 - a list of the names above, and of nothing else
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -8,5 +8,15 @@ from pynenc_core.invocation import ReusedInvocation as ReusedInvocation
 from pynenc_core.status import Status as Status
 from pynenc_core.task import Task as Task
 
-__all__: list[str]
+__all__ = [
+    "Invocation",
+    "InvocationGroup",
+    "Pynenc",
+    "PynencBuilder",
+    "PynencError",
+    "RetryError",
+    "ReusedInvocation",
+    "Status",
+    "Task",
+]
 __version__: str

@@ -41,7 +41,7 @@ class ThreadExecutor:
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim)
         self._courier = Courier(engine, self._claiming.ask, self._note_reply)
         self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on)
-        self._outside = Interests(engine.state, engine.clock)
+        self._outside = Interests(engine.state, engine.clock, engine.logger)
         self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots)
         self._chains: set[Chain] = set()
 

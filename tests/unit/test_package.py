@@ -30,7 +30,7 @@ def test_each_name_is_what_its_home_says(name: str) -> None:
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="^module 'pynenc_core' has no attribute 'Pynec'$"):
+    with pytest.raises(AttributeError, match=r"^module 'pynenc_core' has no attribute 'Pynec'$"):
         getattr(pynenc_core, "Pynec")  # noqa: B009 - as `from pynenc_core import Pynec` does it
 
 
