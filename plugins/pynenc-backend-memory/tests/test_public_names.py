@@ -124,6 +124,23 @@ def test_a_running_task_owns_itself_and_nothing_else(state: BaseStateBackend) ->
     assert other.get_result(timeout=0) == frozenset()
 
 
+def test_the_orchestrator_tells_a_stale_owner_so_wherever_the_work_went() -> None:
+    called = collect({"a"})
+    old = start().state.owner
+    assert old is not None
+    app.orchestrator.reroute_owned(RUNNER.runner_id)
+    for again in (False, True):
+        if again:
+            start()
+        with pytest.raises(InvocationStatusOwnershipError):
+            app.orchestrator.set_invocation_result(called.invocation_id, frozenset(), old)
+        with pytest.raises(InvocationStatusOwnershipError):
+            app.orchestrator.set_invocation_exception(called.invocation_id, ValueError(), old)
+        with pytest.raises(InvocationStatusOwnershipError):
+            app.orchestrator.set_invocation_retry(called.invocation_id, ValueError(), old)
+    assert called.status is Status.RUNNING
+
+
 def test_an_exception_whose_message_cannot_be_made_ends_the_invocation(state: BaseStateBackend) -> None:
     called = grumbles()
     work()
