@@ -145,4 +145,4 @@ def _current_directory() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as error:
-        raise NoAppFoundError("the current directory, which was removed") from error
+        raise NoAppFoundError("the current directory (which was removed)") from error

@@ -188,7 +188,7 @@ def test_a_name_that_ends_two_tasks_is_a_usage_error(desk: Desk) -> None:
     other.__qualname__, other.__module__ = "other", "elsewhere"
     desk.app.task(other)
     told = desk.run("invocation", "list", "--task", "other", code=2)
-    assert told.startswith("Error: --task other may be any of elsewhere.other, kit_jobs_")
+    assert told == f"Error: --task other may be any of elsewhere.other, {desk.jobs.other.task_id}; write more of it\n"
 
 
 def test_what_ran_is_shown_with_its_history_and_who_did_what(desk: Desk) -> None:
@@ -327,13 +327,18 @@ def test_a_runner_says_what_it_runs_over_works_and_ends_with_0_on_a_signal(tmp_p
     (tmp_path / "jobs.py").write_text(f"{SELF_FILLING}\napp = Pynenc({url!r}, app_id='filling')\n{TOUCH}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
     command = [sys.executable, "-m", "pynenc_core.cli", "runner", "start"]
-    with subprocess.Popen(command, cwd=tmp_path, env={**environment, "FILL": "1"}, stderr=subprocess.PIPE, text=True) as process:
+    log = tmp_path / "log"
+    with log.open("w") as stderr, subprocess.Popen(command, cwd=tmp_path, env={**environment, "FILL": "1"}, stderr=stderr) as process:
         try:
             eventually(ran.exists, "the task has run", START)
             process.send_signal(number)
-            _, told = process.communicate(timeout=START)
+            process.wait(START)
+        except AssertionError as error:
+            error.add_note(log.read_text())
+            raise
         finally:
             process.kill()
+    told = log.read_text()
     assert process.returncode == 0, told
     assert "app filling, found as jobs:app, runs with the " in told
     assert f" runner over {url}" in told
