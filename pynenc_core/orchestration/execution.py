@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from contextvars import Context
 from typing import Any
 
@@ -125,12 +125,20 @@ class Execution:
         self._engine.logger.debug("invocation %s of %s raised %s", job.invocation_id, definition.task_id, reason)
         if not decision.again:
             return self._change(job, (Status.FAILED,), outcome=outcome, blobs=blobs, reason=reason, attempts=1)
+        self._look_for_requests(job)
         if job.cancel_requested:  # it is not worth another attempt
             return self._cancelled(job)
         if decision.delay > 0:
             due = self._engine.state.now() + decision.delay
             return self._change(job, (Status.RETRY, Status.SCHEDULED), due=due, reason=reason, attempts=1)
         return self._change(job, (Status.RETRY,), reason=reason, attempts=1)
+
+    def _look_for_requests(self, job: Job) -> None:
+        """Learn of a request that no heartbeat has brought yet: once this is released, perhaps for hours, nobody would answer it."""
+        with suppress(BackendUnavailableError):
+            record = self._engine.state.get([job.invocation_id]).get(job.invocation_id)
+            if record is not None and record.state.owner == job.owner:
+                job.interrupt = job.interrupt or record.side.signal
 
     def _cancelled(self, job: Job) -> Change:
         asked = job.interrupt
