@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import attrs
 
+from kit.inner_run import caught_by
 from pynenc_backend_memory.dispatcher import MemoryDispatcher
 from pynenc_core.model import Ask, Batch, Change, ClaimReply, InvocationRecord, Limit, Refusal, SettleReply, Submitted, claimed
 from pynenc_core.status import Status
@@ -18,10 +19,9 @@ class Saboteur(MemoryDispatcher):
     caught_by: ClassVar[tuple[str, ...]]
 
 
+@caught_by("test_of_two_claims_one_gets_it")
 class DoubleClaim(Saboteur):
     """Looks at the head of the queue, and claims it in a second step."""
-
-    caught_by = ("test_of_two_claims_one_gets_it",)
 
     def claim(self, ask: Ask) -> ClaimReply:
         now = self._state.now()
@@ -46,29 +46,26 @@ class DoubleClaim(Saboteur):
         return attrs.evolve(super().claim(attrs.evolve(ask, limit=0)), claimed=(got,))
 
 
+@caught_by("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank")
 class OrderIgnored(Saboteur):
     """Hands out what it finds in the order of submission."""
-
-    caught_by = ("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank",)
 
     def submit(self, batch: Batch) -> Submitted:
         flat = [attrs.evolve(new, invocation=attrs.evolve(new.invocation, rank=0.0)) for new in batch.invocations]
         return super().submit(attrs.evolve(batch, invocations=tuple(flat)))
 
 
+@caught_by("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank")
 class QueueOrderIgnored(Saboteur):
     """Asks the queues in the order of their names."""
-
-    caught_by = ("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank",)
 
     def _claim(self, ask: Ask, now: float) -> ClaimReply:
         return super()._claim(attrs.evolve(ask, queues=tuple(sorted(ask.queues))), now)
 
 
+@caught_by("test_nothing_is_claimed_before_it_is_due")
 class DueIgnored(Saboteur):
     """Takes what is scheduled for what is ready."""
-
-    caught_by = ("test_nothing_is_claimed_before_it_is_due",)
 
     def _claim(self, ask: Ask, now: float) -> ClaimReply:
         for queue in ask.queues:
@@ -76,19 +73,17 @@ class DueIgnored(Saboteur):
         return super()._claim(ask, now)
 
 
+@caught_by("test_an_expired_one_is_cancelled_on_the_way")
 class ExpiredRuns(Saboteur):
     """Hands out what has expired."""
-
-    caught_by = ("test_an_expired_one_is_cancelled_on_the_way",)
 
     def _set_aside(self, record: InvocationRecord, by: str, now: float) -> bool:
         return super()._set_aside(record, by, min(now, record.invocation.expires or now))
 
 
+@caught_by("test_what_finds_its_limit_full_waits_beside_its_key", "test_two_claims_keep_a_limit")
 class LimitIgnored(Saboteur):
     """Takes the limit of a key for one more than it is."""
-
-    caught_by = ("test_what_finds_its_limit_full_waits_beside_its_key", "test_two_claims_keep_a_limit")
 
     def submit(self, batch: Batch) -> Submitted:
         wider = [
@@ -101,19 +96,17 @@ class LimitIgnored(Saboteur):
         return super().submit(attrs.evolve(batch, invocations=tuple(wider)))
 
 
+@caught_by("test_a_release_wakes_the_first_beside_the_key_and_no_other", "test_a_freed_limit_wakes")
 class NobodyWoken(Saboteur):
     """Leaves who waits beside a key there when a slot is free."""
-
-    caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other", "test_a_freed_limit_wakes")
 
     def _free(self, before: InvocationRecord, to: Status, by: str, now: float) -> None:
         pass
 
 
+@caught_by("test_a_release_wakes_the_first_beside_the_key_and_no_other")
 class EverybodyWoken(Saboteur):
     """Wakes the whole crowd beside a key for each slot that is free."""
-
-    caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other",)
 
     def _call_next(self, key: str, by: str, now: float) -> None:
         super()._call_next(key, by, now)
@@ -122,20 +115,18 @@ class EverybodyWoken(Saboteur):
                 self._move(record, Status.REROUTED, by, "woken", now)
 
 
+@caught_by("test_who_may_not_wait_is_dropped_for_good")
 class DropIgnored(Saboteur):
     """Lets those wait that are to be dropped."""
-
-    caught_by = ("test_who_may_not_wait_is_dropped_for_good",)
 
     def submit(self, batch: Batch) -> Submitted:
         waiting = [attrs.evolve(new, invocation=attrs.evolve(new.invocation, drop_when_limited=False)) for new in batch.invocations]
         return super().submit(attrs.evolve(batch, invocations=tuple(waiting)))
 
 
+@caught_by("test_a_suspect_is_handed_out_but_not_started")
 class SuspectStarted(Saboteur):
     """Starts a suspect at once."""
-
-    caught_by = ("test_a_suspect_is_handed_out_but_not_started",)
 
     def _claim(self, ask: Ask, now: float) -> ClaimReply:
         reply = super()._claim(ask, now)
@@ -147,28 +138,25 @@ class SuspectStarted(Saboteur):
         return reply
 
 
+@caught_by("test_only_known_tasks_are_started")
 class UnknownStarted(Saboteur):
     """Starts tasks that the process does not know."""
-
-    caught_by = ("test_only_known_tasks_are_started",)
 
     def _claim(self, ask: Ask, now: float) -> ClaimReply:
         return super()._claim(attrs.evolve(ask, known_tasks=None), now)
 
 
+@caught_by("test_awaited_only_takes_what_somebody_waits_for")
 class NotAwaited(Saboteur):
     """Takes anything where only awaited work may be taken."""
-
-    caught_by = ("test_awaited_only_takes_what_somebody_waits_for",)
 
     def _claim(self, ask: Ask, now: float) -> ClaimReply:
         return super()._claim(attrs.evolve(ask, awaited_only=False), now)
 
 
+@caught_by("test_a_refused_change_stops_neither_the_others_nor_the_claim")
 class StopsAtRefusal(Saboteur):
     """Gives up the rest of a settle after the first refusal."""
-
-    caught_by = ("test_a_refused_change_stops_neither_the_others_nor_the_claim",)
 
     def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
         answers: list[Refusal | None] = []
@@ -182,20 +170,18 @@ class StopsAtRefusal(Saboteur):
         return attrs.evolve(rest, refused=tuple(answers))
 
 
+@caught_by("test_what_is_pending_here_is_started")
 class StartsForeign(Saboteur):
     """Starts what is PENDING, whoever holds it."""
-
-    caught_by = ("test_what_is_pending_here_is_started",)
 
     def _start(self, invocation_id: str, runner_id: str, now: float) -> bool:
         record = self._table.records.get(invocation_id)
         return super()._start(invocation_id, record.state.runner_id if record else runner_id, now)
 
 
+@caught_by("test_work_submitted_between_claim_and_await_is_not_missed")
 class LostWakeUp(Saboteur):
     """Begins to wait for news without looking what came since the last claim."""
-
-    caught_by = ("test_work_submitted_between_claim_and_await_is_not_missed",)
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         with self._table.lock:
@@ -203,10 +189,9 @@ class LostWakeUp(Saboteur):
         return super().await_work(queues, timeout)
 
 
+@caught_by("test_a_wake_before_the_wait_counts_for_it_once")
 class ForgottenWake(Saboteur):
     """Lets only those return that wait already."""
-
-    caught_by = ("test_a_wake_before_the_wait_counts_for_it_once",)
 
     def wake(self) -> None:
         with self._table.lock:
@@ -214,19 +199,17 @@ class ForgottenWake(Saboteur):
             self._table.changed.notify_all()
 
 
+@caught_by("test_replies_bring_requests_to_what_the_asker_owns")
 class MuteReplies(Saboteur):
     """Brings no requests with a claim."""
-
-    caught_by = ("test_replies_bring_requests_to_what_the_asker_owns",)
 
     def _claim(self, ask: Ask, now: float) -> ClaimReply:
         return attrs.evolve(super()._claim(ask, now), signals=())
 
 
+@caught_by("test_submitting_again_queues_nothing_twice")
 class SubmitsTwice(Saboteur):
     """Queues again whatever is submitted again."""
-
-    caught_by = ("test_submitting_again_queues_nothing_twice",)
 
     def submit(self, batch: Batch) -> Submitted:
         submitted = super().submit(batch)

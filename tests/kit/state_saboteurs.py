@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import attrs
 
+from kit.inner_run import caught_by
 from pynenc_backend_memory.records import MemoryWatch
 from pynenc_backend_memory.state_backend import MemoryStateBackend, _named
 from pynenc_backend_memory.table import MemoryTable
@@ -28,7 +29,6 @@ from pynenc_core.model import (
     Swept,
     meets,
 )
-from pynenc_core.ports.storage import Watch
 
 
 class Saboteur(MemoryStateBackend):
@@ -51,10 +51,9 @@ class Saboteur(MemoryStateBackend):
             return self.table.swap(attrs.evolve(change, expect=Expect(state.status, state.runner_id, state.claim)), self.now())
 
 
+@caught_by("test_of_two_swaps_one_wins")
 class UnlockedSwap(Saboteur):
     """Reads, compares, and writes in a second step."""
-
-    caught_by = ("test_of_two_swaps_one_wins",)
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         answers: list[Refusal | None] = []
@@ -68,10 +67,9 @@ class UnlockedSwap(Saboteur):
         return tuple(answers)
 
 
+@caught_by("test_a_stale_owner_is_refused_also_when_the_same_runner_claimed_again", "test_a_refused_change_changes_nothing_anywhere")
 class BlindWrite(Saboteur):
     """Looks at the status only: whoever held it before may write."""
-
-    caught_by = ("test_a_stale_owner_is_refused_also_when_the_same_runner_claimed_again", "test_a_refused_change_changes_nothing_anywhere")
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         answers: list[Refusal | None] = []
@@ -82,10 +80,9 @@ class BlindWrite(Saboteur):
         return tuple(answers)
 
 
+@caught_by("test_a_stale_owner_is_refused_also_when_the_same_runner_claimed_again")
 class RunnerOnly(Saboteur):
     """Knows an owner by its runner alone, so that the same runner's older claim passes."""
-
-    caught_by = ("test_a_stale_owner_is_refused_also_when_the_same_runner_claimed_again",)
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         answers: list[Refusal | None] = []
@@ -96,19 +93,17 @@ class RunnerOnly(Saboteur):
         return tuple(answers)
 
 
+@caught_by("test_each_transition_leaves_one_entry", "test_every_field_of_a_change_is_written")
 class LostHistory(Saboteur):
     """Notes only the last of the statuses that a change goes through."""
-
-    caught_by = ("test_each_transition_leaves_one_entry", "test_every_field_of_a_change_is_written")
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         return super().swap([attrs.evolve(change, through=change.through[-1:]) for change in changes])
 
 
+@caught_by("test_a_refused_change_leaves_no_blob", "test_a_refused_change_changes_nothing_anywhere")
 class BlobsFirst(Saboteur):
     """Stores a change's blobs before it knows whether the change is refused."""
-
-    caught_by = ("test_a_refused_change_leaves_no_blob", "test_a_refused_change_changes_nothing_anywhere")
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         for change in changes:
@@ -116,10 +111,9 @@ class BlobsFirst(Saboteur):
         return super().swap(changes)
 
 
+@caught_by("test_changes_of_one_call_are_judged_one_by_one_in_order")
 class AllOrNothing(Saboteur):
     """Refuses the rest of a call after the first refusal."""
-
-    caught_by = ("test_changes_of_one_call_are_judged_one_by_one_in_order",)
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         answers: list[Refusal | None] = []
@@ -129,10 +123,9 @@ class AllOrNothing(Saboteur):
         return tuple(answers)
 
 
+@caught_by("test_what_becomes_final_while_somebody_waits_is_reported", "test_every_watcher_is_told")
 class SilentSwap(Saboteur):
     """Tells no watcher what a swap ends."""
-
-    caught_by = ("test_what_becomes_final_while_somebody_waits_is_reported", "test_every_watcher_is_told")
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         with self.table.lock:
@@ -143,12 +136,11 @@ class SilentSwap(Saboteur):
         return answers
 
 
+@caught_by("test_a_watch_begun_while_it_ends_is_told")
 class LateWatch(Saboteur):
     """Looks what is final first, and begins to listen afterwards."""
 
-    caught_by = ("test_a_watch_begun_while_it_ends_is_told",)
-
-    def watch(self, invocation_ids: Collection[str]) -> Watch:
+    def watch(self, invocation_ids: Collection[str]) -> MemoryWatch:
         found = self.get(invocation_ids)
         gone = {each for each in invocation_ids if each not in found or found[each].state.final}
         self.get_blobs([])
@@ -157,10 +149,9 @@ class LateWatch(Saboteur):
         return watch
 
 
+@caught_by("test_pages_are_by_id_within_bounds", "test_pages_neither_skip_nor_repeat_while_others_come_and_go")
 class SkippingPages(Saboteur):
     """Cuts the page before it looks at the bounds."""
-
-    caught_by = ("test_pages_are_by_id_within_bounds", "test_pages_neither_skip_nor_repeat_while_others_come_and_go")
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
@@ -169,10 +160,9 @@ class SkippingPages(Saboteur):
         return tuple(record for record in page if after < record.invocation_id and (not before or record.invocation_id < before))
 
 
+@caught_by("test_records_are_apart")
 class ForeignApps(Saboteur):
     """Finds the records of every app."""
-
-    caught_by = ("test_records_are_apart",)
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
@@ -184,10 +174,9 @@ class ForeignApps(Saboteur):
         return tuple(found[:limit])
 
 
+@caught_by("test_a_purge_leaves_other_apps_alone")
 class PurgesTooMuch(Saboteur):
     """Empties the whole store, not only what belongs to this app."""
-
-    caught_by = ("test_a_purge_leaves_other_apps_alone",)
 
     def purge(self) -> None:
         for table in self.tables():
@@ -195,29 +184,26 @@ class PurgesTooMuch(Saboteur):
                 table.clear()
 
 
+@caught_by("test_a_sweep_removes_what_was_final_before")
 class SweepsTooMuch(Saboteur):
     """Removes everything that is final, however recently."""
-
-    caught_by = ("test_a_sweep_removes_what_was_final_before",)
 
     def sweep(self, before: float, limit: int = 1000) -> Swept:
         return super().sweep(before + 1e9, limit)
 
 
+@caught_by("test_the_first_20_and_the_last_180_entries_are_kept")
 class ShortHistory(Saboteur):
     """Keeps the last 200 entries, and not how it began."""
-
-    caught_by = ("test_the_first_20_and_the_last_180_entries_are_kept",)
 
     def history(self, invocation_ids: Collection[str]) -> dict[str, tuple[InvocationHistory, ...]]:
         full = super().history(invocation_ids)
         return {each: entries if len(entries) < 200 else entries[20:] for each, entries in full.items()}
 
 
+@caught_by("test_a_window_of_history_is_half_open")
 class OpenWindow(Saboteur):
     """Takes the end of a time range for a part of it."""
-
-    caught_by = ("test_a_window_of_history_is_half_open",)
 
     def history_between(
         self, start: float, end: float, *, after: tuple[float, str, int] | None = None, limit: int = 100
@@ -225,10 +211,9 @@ class OpenWindow(Saboteur):
         return super().history_between(start, end + 1e-6, after=after, limit=limit)
 
 
+@caught_by("test_a_reference_moves_the_expiry_forward_and_never_back")
 class BackwardExpiry(Saboteur):
     """Takes the last reference's time to live for the blob's."""
-
-    caught_by = ("test_a_reference_moves_the_expiry_forward_and_never_back",)
 
     def put_blobs(self, blobs: Iterable[Blob]) -> None:
         blobs = tuple(blobs)
@@ -238,33 +223,29 @@ class BackwardExpiry(Saboteur):
         super().put_blobs(blobs)
 
 
+@caught_by("test_values_are_listed_by_prefix_in_pages")
 class PatternPrefix(Saboteur):
     """Hands a prefix to a pattern matcher without escaping it."""
-
-    caught_by = ("test_values_are_listed_by_prefix_in_pages",)
 
     def list_values(self, kind: str, *, prefix: str = "", after: str = "", limit: int = 100) -> tuple[tuple[str, bytes], ...]:
         every = super().list_values(kind, after=after, limit=10_000)
         return tuple(pair for pair in every if fnmatch.fnmatchcase(pair[0], prefix + "*"))[:limit]
 
 
+@caught_by(
+    "test_a_role_passes_on_when_its_time_is_over_with_a_higher_fence", "test_a_role_that_is_given_back_is_free_at_once_with_a_higher_fence"
+)
 class ForgottenFence(Saboteur):
     """Counts a role's holders anew for each."""
-
-    caught_by = (
-        "test_a_role_passes_on_when_its_time_is_over_with_a_higher_fence",
-        "test_a_role_that_is_given_back_is_free_at_once_with_a_higher_fence",
-    )
 
     def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         lease = super().take_lease(name, holder, seconds)
         return None if lease is None else attrs.evolve(lease, fence=1)
 
 
+@caught_by("test_of_two_that_take_a_role_one_gets_it")
 class UnlockedLease(Saboteur):
     """Looks whether a role is free, and takes it in a second step."""
-
-    caught_by = ("test_of_two_that_take_a_role_one_gets_it",)
 
     def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         held = self.table.leases.get(name)
@@ -277,19 +258,17 @@ class UnlockedLease(Saboteur):
         return lease
 
 
+@caught_by("test_a_freed_slot_can_be_taken")
 class SlotLeak(Saboteur):
     """Never gives a slot back."""
-
-    caught_by = ("test_a_freed_slot_can_be_taken",)
 
     def free_slots(self, invocation_id: str, claim: int) -> None:
         pass
 
 
+@caught_by("test_of_two_that_take_the_last_slot_one_gets_it")
 class UnlockedSlot(Saboteur):
     """Counts the holders, and takes a slot in a second step."""
-
-    caught_by = ("test_of_two_that_take_the_last_slot_one_gets_it",)
 
     def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
         holders: Mapping[str, int] = self.holders([limit.key])
@@ -301,10 +280,9 @@ class UnlockedSlot(Saboteur):
         return True
 
 
+@caught_by("test_of_two_batches_with_one_unique_key_one_is_stored")
 class UnlockedUnique(Saboteur):
     """Looks for the unique key first, and stores in a second step."""
-
-    caught_by = ("test_of_two_batches_with_one_unique_key_one_is_stored",)
 
     def add_batch(self, batch: Batch) -> Submitted:
         keys = [new.invocation.unique_key for new in batch.invocations]
@@ -317,24 +295,22 @@ class UnlockedUnique(Saboteur):
         return super().add_batch(batch)
 
 
+@caught_by("test_a_boost_is_only_ever_lowered")
 class RisingBoost(Saboteur):
     """Lets the last boost win, also when it is a higher rank."""
 
-    caught_by = ("test_a_boost_is_only_ever_lowered",)
-
     def mark(self, marks: Sequence[Mark]) -> None:
+        super().mark(marks)
         with self.table.lock:
             for mark in marks:
                 record = self.table.records.get(mark.invocation_id)
-                if record and record.side.boost is not None and mark.boost is not None:
-                    self.table.set_side(record, boost=mark.boost)
-        super().mark(marks)
+                if record and mark.boost is not None and record.side.boost != mark.boost:
+                    self.table.records[mark.invocation_id] = attrs.evolve(record, side=attrs.evolve(record.side, boost=mark.boost))
 
 
+@caught_by("test_two_marks_of_different_values_are_both_written")
 class LostMark(Saboteur):
     """Reads the side values, and writes all of them back in a second step."""
-
-    caught_by = ("test_two_marks_of_different_values_are_both_written",)
 
     def mark(self, marks: Sequence[Mark]) -> None:
         before = self.get([mark.invocation_id for mark in marks])
@@ -347,10 +323,9 @@ class LostMark(Saboteur):
                     self.table.records[mark.invocation_id] = attrs.evolve(record, side=attrs.evolve(record.side, boost=old.side.boost))
 
 
+@caught_by("test_a_heartbeat_brings_requests_to_what_the_runner_owns")
 class LoudSignals(Saboteur):
     """Tells every runner every request."""
-
-    caught_by = ("test_a_heartbeat_brings_requests_to_what_the_runner_owns",)
 
     def beat(self, runner_ids: Collection[str], lease: float, *, may_serve: bool = False) -> tuple[Signal, ...]:
         super().beat(runner_ids, lease, may_serve=may_serve)
