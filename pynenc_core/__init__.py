@@ -29,7 +29,7 @@ _HOMES = {
     "Task": "pynenc_core.task",
 }
 
-__all__ = list(_HOMES)
+__all__: list[str] = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll] # pyright reads the stub, where it is a literal
 
 
 def __getattr__(name: str) -> object:

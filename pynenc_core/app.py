@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
@@ -80,7 +80,7 @@ class Pynenc(RunnerSide):
         The task itself is the attribute `task` of what is returned.
         """
         if function is None:
-            return lambda given: self.direct_task(given) if not options else self._direct(given, options)
+            return partial(self._direct, options=options)
         return self._direct(function, {})
 
     def get_invocation(self, invocation_id: str) -> Invocation[Any]:

@@ -62,7 +62,7 @@ class RunnerSide(AppParts):
         Raises as `runner_spec` does.
         """
         spec = self.runner_spec(name)
-        runner = self.plugins.catalog.load_class(spec, BaseRunner)(self)
+        runner = self.plugins.catalog.make(spec, BaseRunner, self)
         if not name and not self.conf.app.runner_cls:
             self.logger.info("app %s runs with the %s runner, the best that is installed", self.app_id, spec.name)
         return runner

@@ -7,7 +7,7 @@ with one slot there is nothing to wait for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -74,7 +74,7 @@ class Courier:
         return Delivery(parcel.refused, parcel.claimed)
 
     @contextmanager
-    def nothing_in_flight(self) -> Iterator[None]:
+    def nothing_in_flight(self) -> Generator[None, None, None]:
         """Hold every exchange back for a moment: what the store says then is what everybody here knows."""
         with self._turn:
             while self._busy:

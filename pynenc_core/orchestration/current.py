@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -68,7 +68,7 @@ current_context: ContextVar[RunnerContext | None] = ContextVar("pynenc_current_c
 
 
 @contextmanager
-def in_runner(runner: object, context: RunnerContext) -> Iterator[None]:
+def in_runner(runner: object, context: RunnerContext) -> Generator[None, None, None]:
     """Make a runner and its context the current ones."""
     was_runner, was_context = current_runner.set(runner), current_context.set(context)
     try:

@@ -38,7 +38,7 @@ class Holdings:
 
     def take_in(self, records: Sequence[InvocationRecord], courier: Courier) -> list[Job]:
         """Return the jobs to run now; keep suspects for later, park what this process has no task for."""
-        jobs = []
+        jobs: list[Job] = []
         for record in records:
             if record.state.status is Status.RUNNING:
                 jobs.append(self.begin(record))

@@ -73,7 +73,7 @@ class Recovery:
     def _recover_of(self, runner_id: str, records: Sequence[InvocationRecord], reason: str, now: float | None) -> int:
         suspects = self._suspects(runner_id, [r.invocation_id for r in records if r.state.status is Status.RUNNING])
         longest = self._engine.orchestrator_settings.max_pending_seconds
-        changes = []
+        changes: list[Change] = []
         for record in records:
             too_young = now is not None and record.state.status is Status.PENDING and now - record.state.since <= longest
             if not too_young:
@@ -116,7 +116,7 @@ class Recovery:
         announced = self._engine.state.get_values(_KNOWN_TASKS, alive).values()
         known = {task for tasks in announced for task in msgspec.json.decode(tasks, type=list[str])}
         longest = self._engine.orchestrator_settings.max_parked_hours * 3600
-        changes = []
+        changes: list[Change] = []
         for record in parked:
             if record.invocation.task_id in known:
                 changes.append(change(record, (Status.REROUTED,), by=self._by, reason="a living runner knows its task"))

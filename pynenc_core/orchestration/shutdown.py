@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -22,7 +22,7 @@ def classify_signal(signum: int | None) -> str:
 
 
 @contextmanager
-def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Iterator[None]:
+def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Generator[None, None, None]:
     """Route the stopping signals to `stop`, and call `wake` after each from a thread, until the block ends.
 
     The handler itself writes to the pipe, when `stop` has set its flags: the interpreter's wake-up descriptor is written

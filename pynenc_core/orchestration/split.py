@@ -92,7 +92,8 @@ class SplitDispatcher(Dispatcher):
 
     def republish(self) -> int:
         """Queue again what is claimable and seems to be in no queue: published long ago, and before all that is queued."""
-        now, lost = self._state.now(), []
+        now = self._state.now()
+        lost: list[InvocationRecord] = []
         oldest: dict[str, QueueEntry | None] = {}
         after = ""
         while page := self._state.find(Query(statuses=CLAIMABLE), after=after, limit=_PAGE):

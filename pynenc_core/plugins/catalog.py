@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pynenc_core.errors.plugins import (
     BackendPromiseError,
@@ -149,6 +149,10 @@ class Catalog:
             return found
         problem = f"it is not a subclass of {base.__module__}.{base.__qualname__}"
         raise self._target_error(spec, problem)
+
+    def make(self, spec: TargetSpec, base: type[T], *arguments: object, **options: object) -> T:
+        """Import a spec's class and return a new object of it. Raises PluginTargetError, and whatever its constructor does."""
+        return cast("Callable[..., T]", self.load_class(spec, base))(*arguments, **options)
 
     def _best(self, kind: Kind[S], usable: Sequence[Offer[S]], needs: str) -> S:
         if not usable:

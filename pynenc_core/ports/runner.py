@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from pynenc_core.ports.stopping import StopRequests
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
 
 
-class RunnerLifecycle(StopRequests):
+class RunnerLifecycle(StopRequests, ABC):
     """The loop of every runner, with its start and its stop; `BaseRunner` adds what a runner is asked from outside."""
 
     settings_class: ClassVar[type[RunnerSettings]] = RunnerSettings
@@ -44,7 +44,7 @@ class RunnerLifecycle(StopRequests):
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._make_events()
         self.duties = self._open_duties()
 
@@ -95,9 +95,6 @@ class RunnerLifecycle(StopRequests):
     def _log_shutdown(self, signum: int | None) -> None:
         """Log why this runner stops, before anything is torn down."""
         self.app.report_shutdown(self.runner_context, signum)
-
-    def _wake_dispatcher(self) -> None:
-        self.app.orchestrator.wake()
 
     # The loop.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from threading import Event
 
+from pynenc_core.ports.runtime import RunnerView
 
-class StopRequests(ABC):
+
+class StopRequests:
     """The flags and events of a stop. Flags are plain attributes: a handler may find any lock held by what it interrupts."""
+
+    app: RunnerView
 
     def __init__(self) -> None:
         self.running = False
@@ -22,10 +25,6 @@ class StopRequests(ABC):
         self._woken = Event()
         self._stopped = Event()
         self._stopped.set()
-
-    @abstractmethod
-    def _wake_dispatcher(self) -> None:
-        """End what blocks in the dispatcher."""
 
     def stop_runner_loop(self, signum: int | None = None, frame: object = None) -> None:
         """Ask the runner to stop; call it from any thread. Asked twice, the runner hands back at once what still runs."""
@@ -44,7 +43,7 @@ class StopRequests(ABC):
         if self.stops_asked > 1:
             self.hurry.set()
         self._woken.set()
-        self._wake_dispatcher()
+        self.app.orchestrator.wake()
 
     def pause(self, timeout: float) -> None:
         """Block up to `timeout` seconds, or until `wake`."""
