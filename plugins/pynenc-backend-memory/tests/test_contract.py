@@ -34,7 +34,7 @@ class MemoryRaw:
                 "blobs": dict(table.blobs),
                 "values": {kind: dict(values) for kind, values in table.values.items() if values},
                 "slots": {key: dict(slots) for key, slots in table.slots.items() if slots},
-                "rest": (dict(table.beats), dict(table.leases), dict(table._unique), dict(table._batches), frozenset(table._signalled)),
+                "rest": (dict(table.beats), dict(table.leases), dict(table.unique), frozenset(table._signalled)),
             }
             for app, table in tables.items()
         }

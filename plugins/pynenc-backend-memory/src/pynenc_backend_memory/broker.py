@@ -36,13 +36,13 @@ class MemoryBroker(BaseBroker):
         deadline = clock.monotonic() + timeout
         with self._changed:
             wakes = self._wakes
-            while not (taken := self._take(queues, limit)) and wakes == self._wakes:
+            while True:
+                dues = [due - clock.time() for queue in queues if (due := self._queues[queue].advance(clock.time())) is not None]
+                taken = self._take(queues, limit)
                 left = deadline - clock.monotonic()
-                if left <= 0:
-                    break
-                dues = [instant - clock.time() for queue in queues if (instant := self._queues[queue].next_due()) is not None]
+                if taken or left <= 0 or wakes != self._wakes:
+                    return taken
                 self._changed.wait(min([left, *dues]))
-            return taken
 
     def wake(self) -> None:
         """Let who waits for entries return."""
@@ -81,7 +81,7 @@ class MemoryBroker(BaseBroker):
         taken: list[str] = []
         for name in queues:
             queue = self._queues[name]
-            while len(taken) < limit and (first := queue.first(self.app.clock.time())):
+            while len(taken) < limit and (first := queue.first()):
                 queue.discard(first)
                 taken.append(first)
         return tuple(taken)

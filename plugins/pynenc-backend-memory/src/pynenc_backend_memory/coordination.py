@@ -31,7 +31,7 @@ class MemoryCoordination(CoordinationStorage):
     def put_value(self, kind: str, key: str, value: bytes, *, if_absent: bool = False, ttl: float | None = None) -> bool:
         """Store a value; return whether it was written."""
         with self.table.lock:
-            if if_absent and key in self._alive(kind):
+            if if_absent and self.table.alive(kind, self.now(), (key,)):
                 return False
             self.table.values[kind][key] = (value, None if ttl is None else self.now() + ttl)
             return True
@@ -39,18 +39,18 @@ class MemoryCoordination(CoordinationStorage):
     def get_values(self, kind: str, keys: Collection[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
         with self.table.lock:
-            return self._alive(kind, keys)
+            return self.table.alive(kind, self.now(), keys)
 
     def list_values(self, kind: str, *, prefix: str = "", after: str = "", limit: int = 100) -> tuple[tuple[str, bytes], ...]:
         """Return pairs of key and value, by key."""
         with self.table.lock:
-            alive = self._alive(kind)
+            alive = self.table.alive(kind, self.now())
             return tuple([(key, alive[key]) for key in sorted(alive) if key.startswith(prefix) and key > after][:limit])
 
     def drop_values(self, kind: str, keys: Collection[str]) -> int:
         """Remove values; return how many existed."""
         with self.table.lock:
-            gone = self._alive(kind, keys)
+            gone = self.table.alive(kind, self.now(), keys)
             for key in gone:
                 del self.table.values[kind][key]
             return len(gone)
@@ -113,8 +113,3 @@ class MemoryCoordination(CoordinationStorage):
         with self.table.lock:
             now = self.now()
             return {key: len(self.table.holders(key, now)) for key in keys}
-
-    def _alive(self, kind: str, keys: Collection[str] | None = None) -> dict[str, bytes]:
-        now, stored = self.now(), self.table.values.get(kind, {})
-        chosen = stored if keys is None else [key for key in keys if key in stored]
-        return {key: stored[key][0] for key in chosen if (until := stored[key][1]) is None or until > now}

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from heapq import nlargest, nsmallest
 
+from pynenc_backend_memory.step import MemoryStep
 from pynenc_backend_memory.table import MemoryTable, moment
 from pynenc_core.model import Batch, Blob, Change, InvocationHistory, InvocationRecord, Mark, Query, Refusal, Submitted, Swept
+from pynenc_core.ports import atomic
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import RecordStorage
 from pynenc_core.status import Status
@@ -57,10 +59,14 @@ class MemoryRecords(RecordStorage):
     app: StoreView
     table: MemoryTable
 
+    def step(self) -> MemoryStep:
+        """Return a step of the rules; the table's lock is held."""
+        return MemoryStep(self.table, self.app.clock.time())
+
     def add_batch(self, batch: Batch) -> Submitted:
         """Store a batch."""
         with self.table.lock:
-            return self.table.add(batch, self.app.clock.time())
+            return atomic.submit(self.step(), batch)
 
     def get(self, invocation_ids: Collection[str]) -> dict[str, InvocationRecord]:
         """Return the records that exist, by id."""
@@ -70,14 +76,15 @@ class MemoryRecords(RecordStorage):
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         """Write or refuse each change."""
         with self.table.lock:
-            now = self.app.clock.time()
-            return tuple([self.table.swap(change, now) for change in changes])
+            step = self.step()
+            return tuple([atomic.swap(step, change) for change in changes])
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Write side values."""
         with self.table.lock:
+            step = self.step()
             for mark in marks:
-                self.table.mark(mark)
+                atomic.mark(step, mark)
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False

@@ -9,36 +9,10 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Protocol
 
-from attrs import evolve
-
 from pynenc_backend_memory.ranking import RankedIds
-from pynenc_core.model import (
-    Batch,
-    Blob,
-    Change,
-    InvocationDTO,
-    InvocationHistory,
-    InvocationRecord,
-    Lease,
-    Limit,
-    Mark,
-    Query,
-    Refusal,
-    RunnerBeat,
-    Side,
-    Signal,
-    State,
-    Submitted,
-    Swept,
-    applied,
-    meets,
-    registered,
-)
-from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
-
-FIRST_KEPT, LAST_KEPT = 20, 180
-SLOT_GRACE = 30.0
-"""Seconds for which a slot is held for a claim that is not written yet."""
+from pynenc_core.model import Blob, InvocationDTO, InvocationHistory, InvocationRecord, Lease, Query, RunnerBeat, Side, Signal, Swept
+from pynenc_core.ports.atomic import HISTORY_FIRST, HISTORY_LAST, SLOT_GRACE
+from pynenc_core.status import CLAIMABLE, FINAL, OWNED
 
 _NONE: set[str] = set()
 _QUERIED = ("runner_id", "unique_key", "call_id", "parent_id", "workflow_id", "limit_key", "task_id", "workflow_type", "queue")
@@ -95,78 +69,41 @@ class MemoryTable:
         self.leases: dict[str, Lease] = {}
         self.slots: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        self._unique: dict[str, str] = {}
-        self._batches: dict[str, Submitted] = {}
+        self.unique: dict[str, str] = {}
         self._signalled: set[str] = set()
         self._ended: list[tuple[float, str]] = []
         for invocation_id in tuple(self.listeners):
             self._tell(invocation_id)
 
-    def add(self, batch: Batch, now: float) -> Submitted:
-        """Store a batch; see `Dispatcher.submit`."""
-        if batch.batch_id in self._batches:
-            return self._batches[batch.batch_id]
-        self.put_blobs(batch.blobs, now)
-        ids: list[str] = []
-        for new in batch.invocations:
-            invocation_id = new.invocation.invocation_id
-            if invocation_id not in self.records:
-                holder = self._unique.get(new.invocation.unique_key)
-                if holder is None:
-                    self._insert(*registered(new, now))
-                else:
-                    invocation_id = holder
-            ids.append(invocation_id)
-        own = {new.invocation.invocation_id for new in batch.invocations}
-        submitted = Submitted(tuple(ids), frozenset(ids) - own)
-        if submitted.reused:  # a repetition must answer the same, though the holder may be final by then
-            self._batches[batch.batch_id] = submitted
-        return submitted
+    def insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
+        """Store a new invocation with its first history entry."""
+        for label in _labels(record.invocation):
+            if label[1]:
+                self._index[label].add(record.invocation_id)
+        if record.invocation.unique_key:
+            self.unique[record.invocation.unique_key] = record.invocation_id
+        self.entries[record.invocation_id] = []
+        self._set(None, record, "")
+        self._note(entry)
 
-    def swap(self, change: Change, now: float) -> Refusal | None:
-        """Write a change, or refuse it; nothing else moves by it."""
-        record = self.records.get(change.invocation_id)
-        if record is None:
-            return Refusal(change.invocation_id, None)
-        state = record.state
-        if not meets(state, change.expect):
-            return Refusal(change.invocation_id, state.status, state.runner_id, state.claim)
-        self.put_blobs(change.blobs, now)
-        self.replace(record, *applied(change.invocation_id, state, change, now))
-        if change.to is Status.PAUSED and change.boost is not None:
-            for awaited in change.awaits:
-                if awaited in self.records and not self.records[awaited].state.final:
-                    self.mark(Mark(invocation_id=awaited, boost=change.boost))
-        return None
-
-    def replace(self, old: InvocationRecord, state: State, entries: Iterable[InvocationHistory]) -> InvocationRecord:
-        """Put a new state in the place of the old one, with its history; return the new record."""
-        new = InvocationRecord(invocation=old.invocation, call=old.call, state=state, side=old.side)
-        self._set(old, new)
+    def replace(self, old: InvocationRecord, new: InvocationRecord, entries: Iterable[InvocationHistory], beside: str) -> None:
+        """Put a record with a new state in the place of the old one, with its history."""
+        self._set(old, new, beside)
         for entry in entries:
             self._note(entry)
-        return new
 
-    def mark(self, mark: Mark) -> None:
-        """Write side values of an invocation, if it is known."""
-        record = self.records.get(mark.invocation_id)
-        if record is None:
-            return
-        old = record.side
-        side = Side(
-            boost=min((each for each in (old.boost, mark.boost) if each is not None), default=None),
-            published_at=old.published_at if mark.published_at is None else mark.published_at,
-            signal=mark.signal or old.signal,
-            progress=old.progress if mark.progress is None else mark.progress,
-        )
-        new = evolve(record, side=side)
-        self.records[mark.invocation_id] = new
+    def set_side(self, record: InvocationRecord, side: Side) -> None:
+        """Put side values in the place of the old ones."""
+        new = InvocationRecord(invocation=record.invocation, call=record.call, state=record.state, side=side)
+        self.records[new.invocation_id] = new
         if side.signal and not new.state.final:
-            self._signalled.add(mark.invocation_id)
-        if side.boost != old.boost and new.state.status in CLAIMABLE:
+            self._signalled.add(new.invocation_id)
+        if side.boost == record.side.boost:
+            return
+        if new.state.status in CLAIMABLE:
             self._enqueue(new)
-        elif side.boost != old.boost and (key := self._beside_key.get(mark.invocation_id)):
-            self.beside[key].put(mark.invocation_id, new.rank)
+        elif key := self._beside_key.get(new.invocation_id):
+            self.beside[key].put(new.invocation_id, new.rank)
 
     def signals(self, runner_ids: Iterable[str]) -> tuple[Signal, ...]:
         """Return the requests to what these runners own."""
@@ -200,15 +137,18 @@ class MemoryTable:
                 del slots[invocation_id, claim]
         return owned | {invocation_id for invocation_id, _ in slots}
 
-    def full_limit(self, record: InvocationRecord, now: float) -> Limit | None:
-        """Return the first limit of a record that has no slot left."""
-        return next((each for each in record.invocation.limits if len(self.holders(each.key, now)) >= each.most), None)
-
-    def wait_beside(self, key: str, record: InvocationRecord) -> None:
+    def wait_beside(self, record: InvocationRecord, key: str) -> None:
         """Let a CONCURRENCY_CONTROLLED one wait for a slot of this limit and no other."""
-        self.beside[self._beside_key.get(record.invocation_id, key)].discard(record.invocation_id)
-        self.beside[key].put(record.invocation_id, record.rank)
-        self._beside_key[record.invocation_id] = key
+        self.beside[self._beside_key.pop(record.invocation_id, "")].discard(record.invocation_id)
+        if key:
+            self.beside[key].put(record.invocation_id, record.rank)
+            self._beside_key[record.invocation_id] = key
+
+    def alive(self, kind: str, now: float, keys: Iterable[str] | None = None) -> dict[str, bytes]:
+        """Return the values of a kind that have not expired, all or those asked for, by key."""
+        stored = self.values.get(kind, {})
+        chosen = stored if keys is None else [key for key in keys if key in stored]
+        return {key: stored[key][0] for key in chosen if (until := stored[key][1]) is None or until > now}
 
     def put_blobs(self, blobs: Iterable[Blob], now: float) -> None:
         """Store blobs; of one that exists, only move the expiry forward."""
@@ -236,17 +176,7 @@ class MemoryTable:
             del kept[key]
         return Swept(gone, len(blobs), len(values))
 
-    def _insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
-        for label in _labels(record.invocation):
-            if label[1]:
-                self._index[label].add(record.invocation_id)
-        if record.invocation.unique_key:
-            self._unique[record.invocation.unique_key] = record.invocation_id
-        self.entries[record.invocation_id] = []
-        self._set(None, record)
-        self._note(entry)
-
-    def _set(self, old: InvocationRecord | None, new: InvocationRecord) -> None:
+    def _set(self, old: InvocationRecord | None, new: InvocationRecord, beside: str) -> None:
         """Store a record and keep every index that depends on its state."""
         invocation_id, invocation, state = new.invocation_id, new.invocation, new.state
         self.records[invocation_id] = new
@@ -266,13 +196,11 @@ class MemoryTable:
             self._enqueue(new)
         elif was and was.status in CLAIMABLE:
             self.queues[invocation.queue].discard(invocation_id)
-        if state.status is Status.CONCURRENCY_CONTROLLED and invocation.limits:
-            self.wait_beside((self.full_limit(new, state.since) or invocation.limits[0]).key, new)
-        elif was and was.status is Status.CONCURRENCY_CONTROLLED:
-            self.beside[self._beside_key.pop(invocation_id, "")].discard(invocation_id)
+        if beside or invocation_id in self._beside_key:
+            self.wait_beside(new, beside)
         if state.status in FINAL and not (was and was.status in FINAL):
             self._signalled.discard(invocation_id)
-            self._unique.pop(invocation.unique_key, None)
+            self.unique.pop(invocation.unique_key, None)
             heappush(self._ended, (state.since, invocation_id))
             self._tell(invocation_id)
 
@@ -292,8 +220,8 @@ class MemoryTable:
     def _note(self, entry: InvocationHistory) -> None:
         kept = self.entries[entry.invocation_id]
         kept.append(entry)
-        if len(kept) > FIRST_KEPT + LAST_KEPT:
-            del self.timeline[bisect_left(self.timeline, moment(kept.pop(FIRST_KEPT)), key=moment)]
+        if len(kept) > HISTORY_FIRST + HISTORY_LAST:
+            del self.timeline[bisect_left(self.timeline, moment(kept.pop(HISTORY_FIRST)), key=moment)]
         if not self.timeline or moment(self.timeline[-1]) < moment(entry):
             self.timeline.append(entry)
         else:
