@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from pynenc_backend_sqlite import statements as sql
-from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
-from pynenc_backend_sqlite.step import Step
+from pynenc_backend_sqlite.transitions import RecordStep
 from pynenc_core.model import Lease, Limit, RunnerBeat, Signal
+from pynenc_core.ports.atomic import SLOT_GRACE
 from pynenc_core.ports.storage import CoordinationStorage
 
 
@@ -21,9 +21,9 @@ class SQLiteCoordination(CoordinationStorage):
     database: Database
     bell: Doorbell
 
-    def step(self) -> Step:
+    def step(self) -> RecordStep:
         """Return a context that is one atomic step."""
-        return Step(self.database, self.bell)
+        return RecordStep(self.database, self.bell)
 
     def now(self) -> float:
         """Return this machine's time: all processes that share the file are on it."""
@@ -41,9 +41,9 @@ class SQLiteCoordination(CoordinationStorage):
     def put_value(self, kind: str, key: str, value: bytes, *, if_absent: bool = False, ttl: float | None = None) -> bool:
         """Store a value; return whether it was written."""
         with self.step() as step:
-            if if_absent and step.execute(sql.HAS_VALUE, kind, key, step.now).fetchone():
+            if if_absent and step.value(kind, key) is not None:
                 return False
-            step.execute(sql.PUT_VALUE, kind, key, value, None if ttl is None else step.now + ttl)
+            step.put_value(kind, key, value, ttl)
             return True
 
     def get_values(self, kind: str, keys: Collection[str]) -> dict[str, bytes]:
@@ -64,7 +64,7 @@ class SQLiteCoordination(CoordinationStorage):
         with self.step() as step:
             for each in runner_ids:
                 step.execute(sql.BEAT, each, step.now, step.now + lease, may_serve)
-            return requests(step, runner_ids)
+            return step.signals(runner_ids)
 
     def beats(self) -> tuple[RunnerBeat, ...]:
         """Return every runner known, by id."""
@@ -94,10 +94,10 @@ class SQLiteCoordination(CoordinationStorage):
     def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
         """Become a holder of a limit, if there is room."""
         with self.step() as step:
-            since = step.now - transitions.SLOT_GRACE
+            since = step.now - SLOT_GRACE
             step.execute(sql.DROP_DEAD_SLOTS, limit.key, since)
             holds = step.execute(sql.HOLDS, limit.key, since, invocation_id).fetchone()[0]
-            if not holds and transitions.holders(step, limit.key) >= limit.most:
+            if not holds and step.holders(limit.key) >= limit.most:
                 return False
             step.execute(sql.TAKE_SLOT, limit.key, invocation_id, claim, step.now)
             return True
@@ -109,14 +109,8 @@ class SQLiteCoordination(CoordinationStorage):
 
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many live holders each key has."""
-        since = self.now() - transitions.SLOT_GRACE
+        since = self.now() - SLOT_GRACE
         return {key: self.database.rows(sql.HOLDERS, key, since)[0][0] for key in keys}
-
-
-def requests(step: Step, runner_ids: Collection[str]) -> tuple[Signal, ...]:
-    """Return the requests to what these runners own."""
-    sides = [transitions.decode_side(side) for each in runner_ids for (side,) in step.execute(sql.REQUESTS, each)]
-    return tuple([side.signal for side in sides if side.signal])
 
 
 def _beat(row: Row) -> RunnerBeat:

@@ -7,13 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import merge
 from itertools import islice
 
-import msgspec
-
 from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
-from pynenc_backend_sqlite.step import Step
+from pynenc_backend_sqlite.transitions import RecordStep
 from pynenc_core.model import (
     Batch,
     Blob,
@@ -27,13 +25,10 @@ from pynenc_core.model import (
     Submitted,
     Swept,
 )
+from pynenc_core.ports import atomic
 from pynenc_core.ports.storage import RecordStorage
 from pynenc_core.status import FINAL, Status
 
-_BATCHES = "sqlite: submitted"
-"""The kind of value under which the answer to a batch is kept that reused what was there."""
-_BATCH_KEPT = 3600.0
-"""Seconds for which a batch may be repeated."""
 _SELECTIVE = ("unique_key", "call_id", "parent_id", "workflow_id")
 _LABELS = (*_SELECTIVE, "limit_key", "task_id", "workflow_type")
 """A query's fields that are labels, the most selective first."""
@@ -92,30 +87,30 @@ class SQLiteRecords(RecordStorage):
     database: Database
     bell: Doorbell
 
-    def step(self) -> Step:
+    def step(self) -> RecordStep:
         """Return a context that is one atomic step."""
-        return Step(self.database, self.bell)
+        return RecordStep(self.database, self.bell)
 
     def add_batch(self, batch: Batch) -> Submitted:
         """Store a batch."""
         with self.step() as step:
-            return self._add(step, batch)
+            return atomic.submit(step, batch)
 
     def get(self, invocation_ids: Collection[str]) -> dict[str, InvocationRecord]:
         """Return the records that exist, by id."""
         rows = self.database.rows(sql.GET, sql.as_json(invocation_ids))
-        return {row[0]: transitions.record(row) for row in rows}
+        return {row[0]: _record(row) for row in rows}
 
     def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
         """Write or refuse each change."""
         with self.step() as step:
-            return tuple([transitions.swap(step, change)[0] for change in changes])
+            return tuple([atomic.swap(step, change) for change in changes])
 
     def mark(self, marks: Sequence[Mark]) -> None:
         """Write side values."""
         with self.step() as step:
             for mark in marks:
-                transitions.mark(step, mark)
+                atomic.mark(step, mark)
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
@@ -133,7 +128,7 @@ class SQLiteRecords(RecordStorage):
             )
             pages.append(self.database.rows(statement, *arguments, *filter(None, (after, before))))
         rows = islice(merge(*pages, key=_id, reverse=newest_first), limit)
-        return tuple([transitions.record(row) for row in rows])
+        return tuple([_record(row) for row in rows])
 
     def count(self, query: Query) -> dict[Status, int]:
         """Return how many invocations the query fits, by status."""
@@ -162,7 +157,7 @@ class SQLiteRecords(RecordStorage):
     def put_blobs(self, blobs: Iterable[Blob]) -> None:
         """Store blobs, or move their expiry forward."""
         with self.step() as step:
-            transitions.put_blobs(step, blobs)
+            step.put_blobs(blobs)
 
     def get_blobs(self, keys: Collection[str]) -> dict[str, bytes]:
         """Return the contents that exist, by key."""
@@ -201,32 +196,15 @@ class SQLiteRecords(RecordStorage):
                     for (invocation_id,) in step.execute(sql.ALL_WATCHERS).fetchall():
                         step.tell_final(invocation_id)
 
-    def _add(self, step: Step, batch: Batch) -> Submitted:
-        if any(new.invocation.unique_key for new in batch.invocations):
-            before = step.execute(sql.GET_VALUES, _BATCHES, sql.as_json([batch.batch_id]), step.now).fetchone()
-            if before:
-                return msgspec.msgpack.decode(before[1], type=Submitted)
-        transitions.put_blobs(step, batch.blobs)
-        own = [new.invocation.invocation_id for new in batch.invocations]
-        known = {each for (each,) in step.execute(sql.KNOWN, sql.as_json(own))}
-        ids: list[str] = []
-        for new in batch.invocations:
-            unique_key, invocation_id = new.invocation.unique_key, new.invocation.invocation_id
-            if invocation_id not in known:
-                holder = step.execute(sql.UNIQUE_HOLDER, unique_key).fetchone() if unique_key else None
-                if holder is None:
-                    transitions.add(step, new)
-                else:
-                    (invocation_id,) = holder
-            ids.append(invocation_id)
-        submitted = Submitted(tuple(ids), frozenset(ids).difference(own))
-        if submitted.reused:  # a repetition must answer the same, though the holder may be final by then
-            step.execute(sql.PUT_VALUE, _BATCHES, batch.batch_id, transitions.encode(submitted), step.now + _BATCH_KEPT)
-        return submitted
-
 
 def _id(row: Row) -> str:
     return str(row[0])
+
+
+def _record(row: Row) -> InvocationRecord:
+    held = transitions.Held(row)
+    invocation, call = transitions.decode_body(row[14])
+    return InvocationRecord(invocation=invocation, call=call, state=held.state, side=held.side)
 
 
 def _entry(row: Row) -> InvocationHistory:

@@ -33,6 +33,7 @@ NOT_FINAL = f"SELECT i.id FROM {_AMONG} WHERE i.ended IS NULL"
 UNIQUE_HOLDER = "SELECT id FROM invocation WHERE app = ?1 AND unique_key = ?2"
 
 GET = f"{_WHOLE} {_AMONG} {_FIXED}"
+BODY = "SELECT body FROM fixed WHERE app = ?1 AND id = ?2"
 HELD = f"SELECT {STATE} FROM invocation AS i WHERE i.app = ?1 AND i.id = ?2"
 MOVE = """
 UPDATE invocation SET status = ?3, runner = ?4, claim = ?5, seq = ?6, since = ?7, place = ?8, due = ?9, beside = ?10, ended = ?11,
@@ -142,7 +143,6 @@ ALL_WATCHERS = "SELECT id FROM watcher WHERE app = ?1"
 
 # --- values, heartbeats and roles -------------------------------------------------------------------------------------
 
-HAS_VALUE = "SELECT 1 FROM value WHERE app = ?1 AND kind = ?2 AND key = ?3 AND ifnull(expires > ?4, 1)"
 PUT_VALUE = "INSERT OR REPLACE INTO value (app, kind, key, value, expires) VALUES (?1, ?2, ?3, ?4, ?5)"
 GET_VALUES = """
 SELECT v.key, v.value FROM json_each(?3) AS j CROSS JOIN value AS v ON v.app = ?1 AND v.kind = ?2 AND v.key = j.value
