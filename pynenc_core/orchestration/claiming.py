@@ -18,6 +18,7 @@ from pynenc_core.orchestration.slots import Slots
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 
+_FAR = float("inf")
 _NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease
 
 
@@ -41,6 +42,7 @@ class Claiming:
         self._relieve: Callable[[], bool]
         self._loaded: Callable[[], bool]
         self._awaiting = False
+        self._awaits_until = _FAR
 
     def start(
         self,
@@ -83,6 +85,8 @@ class Claiming:
         if want:
             self._dry = len(reply.claimed) < want
             self._next_due = reply.next_due
+            if self._awaiting and reply.next_due is not None and reply.next_due < self._awaits_until:
+                self._engine.dispatcher.wake()  # the claimer would sleep beyond it: what another claim has seen is no news to it
         self._holdings.note(reply.claimed)
         if self._courier.in_doubt:
             self._slots.tell()
@@ -177,9 +181,12 @@ class Claiming:
 
     def _await_work(self) -> None:
         timeout = self._settings.idle_claim_timeout_sec
-        if self._next_due is not None:
-            timeout = min(timeout, max(0.0, self._next_due - self._engine.state.now()))
-        self._awaiting = True  # before the look at what is loaded: who loads looks the other way round
+        self._awaits_until = _FAR
+        self._awaiting = True  # before the look at what is due and loaded: who changes that looks the other way round
+        due = self._next_due
+        if due is not None:
+            self._awaits_until = due
+            timeout = min(timeout, max(0.0, due - self._engine.state.now()))
         if self._loaded():
             timeout = min(timeout, PATIENCE)
         if self._look_again is not None:

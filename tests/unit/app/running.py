@@ -26,7 +26,7 @@ QUICK_LEASES = {
 def app_of_its_own(url: str = "memory://", *, threads: int = 2, **settings: Any) -> Pynenc:
     """Return an app under an id that no other test has; its thread runners have so many slots."""
     runner = {"max_threads": threads, "grace_period_sec": 5.0, **settings.pop("runner", {})}
-    return Pynenc(url, app_id=f"test-{new_id()}", runner=runner, **settings)
+    return Pynenc(url, app_id=settings.pop("app_id", f"test-{new_id()}"), runner=runner, **settings)
 
 
 @contextmanager
