@@ -86,4 +86,5 @@ class Child:
 
     def _watch(self, ended: Callable[[], None]) -> None:
         self.process.wait()
+        self.hurry()  # nobody reads at the other end any more: the pipe is closed
         ended()
