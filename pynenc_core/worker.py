@@ -14,7 +14,6 @@ import threading
 import time
 from typing import Any, BinaryIO
 
-import attrs
 import msgspec
 
 from pynenc_core.app import Pynenc
@@ -124,7 +123,7 @@ def main() -> int:
     sys.path[:] = start.path
     try:
         app = _app(start)
-        worker = WorkerRunner(app, attrs.evolve(start.context, pid=os.getpid()), start.slots)
+        worker = WorkerRunner(app, start.context.in_process(os.getpid()), start.slots)
     except (PynencError, ImportError) as error:
         if isinstance(error, BackendUnavailableError):
             raise

@@ -6,8 +6,6 @@ import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-import attrs
-
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.ports.runner import BaseRunner
@@ -65,7 +63,7 @@ class PersistentProcessRunner(BaseRunner):
                 self.logger.error("runner %s cannot start a worker (%s); it tries again", self.runner_id, error)  # noqa: TRY400 - no defect of ours
                 return
             self._children.append(child)
-            self._register_new_child_runner_context(attrs.evolve(context, pid=child.process.pid))
+            self._register_new_child_runner_context(context.in_process(child.process.pid))
 
     def _bury(self) -> None:
         for child in [child for child in self._children if not child.alive]:
