@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol, TypeVar
 
+import attrs
 import msgspec
 
 from pynenc_core.model import (
@@ -216,8 +217,8 @@ def _swap(step: AtomicStep[H], change: Change) -> tuple[Refusal | None, H | None
     if change.to is Status.PAUSED and change.boost is not None:
         for awaited in change.awaits:
             found = step.held(awaited)
-            if found is not None and not found.state.final:
-                mark(step, Mark(invocation_id=awaited, boost=change.boost))
+            if found is not None and not found.state.final and (found.side.boost is None or change.boost < found.side.boost):
+                step.write_side(found, attrs.evolve(found.side, boost=change.boost))
     return None, held
 
 

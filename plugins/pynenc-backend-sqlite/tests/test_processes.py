@@ -20,7 +20,7 @@ from pynenc_core.model import Ask, Payload, Query
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.samples import change, claim, finish, ids, new, running, state, submit
-from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually
+from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store
 
 PROCESSES, CLAIMS = 8, 10_000
 
@@ -237,8 +237,10 @@ def test_many_at_once_are_all_told_of(store: Store, tmp_path: Path) -> None:
         watch = other.state.watch([each.invocation_id for each in held])
         for each in held:
             finish(store, each)
-        ended: set[str] = set()
-        eventually(lambda: ended.update(watch.wait(1)) or len(ended) == len(held), "the end of all of them")
+        ended: list[str] = []
+        while now := watch.wait(1):
+            ended += now
+        assert sorted(ended) == sorted(each.invocation_id for each in held)
         watch.close()
 
 

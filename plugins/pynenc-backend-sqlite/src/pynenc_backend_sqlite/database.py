@@ -52,9 +52,11 @@ class Database:
 
     def __init__(self, app: StoreView, part: str) -> None:
         self._app = app
+        self.app_id = app.app_id
         self.path, self._default = locate(app, part)
         self.store = store_name(self.path)
         self._settings = app.section(SQLiteSettings)
+        self.synchronous = self._settings.synchronous
         self._patience = self._settings.busy_timeout_sec
         self._said = False
         self._open_anew()
@@ -134,7 +136,7 @@ class Database:
         try:
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False, factory=Connection)
             for pragma in (
-                f"synchronous = {self._settings.synchronous}",
+                f"synchronous = {self.synchronous}",
                 f"wal_autocheckpoint = {self._settings.checkpoint_pages}",
                 "secure_delete = off",  # nothing here is worth overwriting what is deleted, which would double the pages written
                 "cache_size = -16384",
@@ -190,6 +192,7 @@ class Database:
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
+            self.number = 0
             self._turn.give()
             self._turn.close()
 
@@ -236,7 +239,7 @@ class Database:
     def _create(self, connection: Connection) -> int:
         """Make the tables and register the app, unless that was done before; return the app's number."""
         connection.execute("PRAGMA journal_mode = wal").close()
-        app_id = (self._app.app_id,)
+        app_id = (self.app_id,)
         known = connection.execute(_APP_NUMBER, app_id).fetchall() if self._check(connection) else []
         if not known:
             connection.begin(self._patience)
@@ -280,6 +283,11 @@ def _make_room(connection: Connection, error: sqlite3.Error) -> None:
             connection.execute("PRAGMA wal_checkpoint(truncate)").close()
 
 
+def open_databases() -> tuple[Database, ...]:
+    """Return the files that this process uses."""
+    return tuple(_databases)
+
+
 def _fetch(connection: sqlite3.Connection, sql: str, values: tuple[object, ...]) -> list[Row]:
     return connection.execute(sql, values).fetchall()
 
@@ -303,17 +311,17 @@ _abandoned: list[object] = []
 
 
 def _before_fork() -> None:
-    for database in tuple(_databases):
+    for database in open_databases():
         database.before_fork()
 
 
 def _after_fork() -> None:
-    for database in tuple(_databases):
+    for database in open_databases():
         database.after_fork()
 
 
 def _forget_all() -> None:
-    for database in tuple(_databases):
+    for database in open_databases():
         database.forget()
 
 
