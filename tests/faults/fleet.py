@@ -134,7 +134,8 @@ class Fleet:
         """
         path = self.project.folder / (log or f"command-{len(self._processes)}.log")
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
-        variables |= {"PYTHONPATH": str(self.project.folder), _MARK: self._token, **environment}
+        modules = os.pathsep.join([str(self.project.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        variables |= {"PYTHONPATH": modules, _MARK: self._token, **environment}
         command = [sys.executable, "-IS", str(_LEASH), *options, sys.executable, "-m", "pynenc_core.cli", *arguments]
         with path.open("wb") as output:
             process = subprocess.Popen(
