@@ -137,7 +137,9 @@ class Process:
 
     def read(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
+        line = self.process.stdout.readline().strip()
+        assert line, f"the process ended: {self.process.communicate()[1]}"
+        return line
 
     def begin(self) -> None:
         assert self.process.stdin is not None
