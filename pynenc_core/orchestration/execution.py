@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, suppress
 from contextvars import Context
 from typing import Any
 
@@ -103,20 +103,27 @@ class Execution:
         with _UserCode(job):
             if definition.is_async:
                 return run_coroutine(job, self._call_async(job, definition, args, kwargs))
-            with ExitStack() as scopes:
+            own = _Own()
+            with own.kept(), ExitStack() as scopes:
                 for scope in self._engine.hooks.scopes(job.record):
                     if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
                         scopes.enter_context(scope)
-                return definition.function(*args, **kwargs)
+                with own:
+                    own.value = definition.function(*args, **kwargs)
+            return own.outcome()
 
     async def _call_async(self, job: Job, definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        async with AsyncExitStack() as scopes:
-            for scope in self._engine.hooks.scopes(job.record):
-                if isinstance(scope, AbstractAsyncContextManager):
-                    await scopes.enter_async_context(scope)
-                else:
-                    scopes.enter_context(scope)
-            return await definition.function(*args, **kwargs)
+        own = _Own()
+        with own.kept():
+            async with AsyncExitStack() as scopes:
+                for scope in self._engine.hooks.scopes(job.record):
+                    if isinstance(scope, AbstractAsyncContextManager):
+                        await scopes.enter_async_context(scope)
+                    else:
+                        scopes.enter_context(scope)
+                with own:
+                    own.value = await definition.function(*args, **kwargs)
+        return own.outcome()
 
     def _failed(self, job: Job, definition: TaskDefinition, error: BaseException) -> Change:
         outcome, blobs = self._engine.codec.encode_error(error)
@@ -160,6 +167,39 @@ class Execution:
     ) -> Change:
         suspect = False if job.record.state.suspect else None  # it has ended once without taking its process down
         return change(job.record, through, by=job.context.runner_id, owner=job.owner, outcome=outcome, suspect=suspect, **details)
+
+
+class _Own:
+    """What a task itself returned or raised: scopes around it see that, and replace neither."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.error = error
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Pass over whatever scopes made of an error of the task's own."""
+        try:
+            yield
+        except BaseException:
+            if self.error is None:
+                raise
+
+    def outcome(self) -> Any:
+        """Return or raise it."""
+        error, self.error = self.error, None
+        if error is None:
+            return self.value
+        try:
+            raise error
+        finally:
+            del error  # its traceback refers to this frame: a cycle, which would keep all that the task had alive
 
 
 class _UserCode:

@@ -115,7 +115,7 @@ class Outcomes:
             return False
         through = (Status.KILLED, Status.REROUTED)
         killed = change(record, through, by=runner_id, owner=record.state.owner, interruptions=1, reason="its runner stopped it")
-        return self.engine.dispatcher.settle([killed]).refused[0] is None
+        return self.engine.settle([killed])[0] is None
 
     def cancel(self, invocation_id: str, *, by: str = "", reason: str = "") -> Cancellation:
         """Cancel what nobody owns at once; ask the owner otherwise. Raises InvocationNotFoundError."""
@@ -128,13 +128,13 @@ class Outcomes:
                 self.engine.state.mark([Mark(invocation_id=invocation_id, signal=signal)])
                 return Cancellation.REQUESTED
             cancelled = change(record, (Status.CANCELLED,), by=by, reason=reason)
-            if self.engine.dispatcher.settle([cancelled]).refused[0] is None:
+            if self.engine.settle([cancelled])[0] is None:
                 return Cancellation.CANCELLED
             # Somebody moved it on between the look and the write: look again.
 
     def settle(self, *changes: Change) -> None:
         """Write changes; raises for the first that is refused, when all others are written."""
-        self.raise_first(changes, self.engine.dispatcher.settle(changes).refused)
+        self.raise_first(changes, self.engine.settle(changes))
 
     def raise_first(self, changes: Sequence[Change], refused: Sequence[Any]) -> None:
         """Raise what the first refusal stands for."""

@@ -145,8 +145,7 @@ class Recovery:
     def _write(self, changes: Sequence[Change]) -> int:
         written = 0
         for start in range(0, len(changes), _PAGE):
-            reply = self._engine.dispatcher.settle(changes[start : start + _PAGE])
-            written += sum(refusal is None for refusal in reply.refused)
+            written += sum(refusal is None for refusal in self._engine.settle(changes[start : start + _PAGE]))
         return written
 
     def _pages(self, query: Query) -> Iterator[InvocationRecord]:
@@ -163,4 +162,4 @@ def announce_tasks(engine: Engine, runner_id: str) -> None:
     reason = "a runner that knows its task has started"
     known = [record for record in parked if record.invocation.task_id in engine.tasks.ids]
     if changes := [change(record, (Status.REROUTED,), by=runner_id, reason=reason) for record in known]:
-        engine.dispatcher.settle(changes)
+        engine.settle(changes)
