@@ -174,6 +174,12 @@ class Catalog:
         return UnknownPluginError(_SCHEME, scheme, tuple(sorted(schemes)), _near(family, schemes), install, self._notes())
 
 
+def _near(word: str, words: Iterable[str]) -> str:
+    from difflib import get_close_matches  # late: needed for a message only
+
+    return next(iter(get_close_matches(word, sorted(words), n=1)), "")
+
+
 def _label(spec: RunnerSpec | Store) -> str:
     label = next(kind.label for kind in kinds.ALL_KINDS if isinstance(spec, kind.spec))
     return f"{label} {spec.name!r}"
@@ -191,9 +197,3 @@ def _target_error(offers: Offers, spec: TargetSpec, problem: str) -> PluginTarge
         ("component", "(unregistered)", "the application"),
     )
     return PluginTargetError(plugin, distribution, f"{label} {spec.name!r}", spec.target, problem)
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-from difflib import get_close_matches  # late: needed for a message only
-
-return next(iter(get_close_matches(word, sorted(words), n=1)), "")
