@@ -67,12 +67,13 @@ class ThreadExecutor:
     def drain(self, grace: float, hurry: threading.Event) -> int:
         """Wait up to `grace` seconds (or until `hurry`) for what runs, hand back the rest; return how many went back.
 
-        What waits for others is handed back as soon as nothing runs here: it might wait for ever.
+        What waits for others is handed back as soon as nothing runs here: it might wait for ever. Nobody waits for what
+        was cancelled and does not end: its outcome counts no more.
         """
         self.stop_claiming()
         deadline = self._engine.clock.monotonic() + grace
         with self._slots.changed:
-            while self._slots.taken and not hurry.is_set():
+            while self._slots.taken > self._holdings.still_at_it() and not hurry.is_set():
                 left = deadline - self._engine.clock.monotonic()
                 if left <= 0:
                     break

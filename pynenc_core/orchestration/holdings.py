@@ -77,6 +77,11 @@ class Holdings:
         with self._lock:
             return list(self._jobs.values())
 
+    def still_at_it(self) -> int:
+        """Return how many slots are taken by code whose outcome counts no more: cancelled, or taken over."""
+        with self._lock:
+            return sum(1 for job in self._jobs.values() if job.abandoned and job.has_slot)
+
     def abandon_all(self) -> list[Change]:
         """Take everything away from its execution; return the changes that hand it back."""
         with self._lock:

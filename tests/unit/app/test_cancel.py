@@ -10,7 +10,7 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationCancelledError, RetryError
 from pynenc_core.errors.runners import TaskCancelled
-from unit.app.running import Gate, app_of_its_own, eventually, runner_of, statuses, working_app
+from unit.app.running import PATIENCE, Gate, app_of_its_own, eventually, runner_of, statuses, working_app
 
 
 def test_what_is_queued_is_cancelled_at_once_and_never_runs() -> None:
@@ -288,3 +288,25 @@ def test_what_stands_behind_a_slow_one_on_its_slot_is_cancelled_and_never_begins
             with pytest.raises(InvocationCancelledError):
                 member.get_result(5)
     assert not {100, 101} & set(ran)
+
+
+def test_a_stop_does_not_wait_for_what_was_cancelled_and_does_not_end() -> None:
+    reached, end = threading.Event(), threading.Event()
+    app = app_of_its_own(threads=1, runner={"grace_period_sec": 10.0})
+
+    @app.task
+    def deaf() -> None:
+        reached.set()
+        end.wait(PATIENCE)  # in C code, where no exception reaches it
+
+    with runner_of(app) as runner:
+        invocation = deaf()
+        assert reached.wait(PATIENCE)
+        invocation.cancel()
+        eventually(lambda: invocation.status == "CANCELLED", "the answer", 2)
+        began = time.monotonic()
+        runner.stop_runner_loop()
+        assert runner.wait_until_stopped(5)
+        assert time.monotonic() - began < 5
+    end.set()
+    app.close()
