@@ -36,7 +36,7 @@ class Project:
         runner = {**PROFILE["runner"], "grace_period_sec": grace}
         settings = {**PROFILE, **sections, "runner": runner}
         (folder / "project.toml").write_text(_toml(f"sqlite:///{self.store}", settings))
-        self.module = self._import()
+        self.module = self.import_module(self.name)
 
     @property
     def app(self) -> Pynenc:
@@ -65,11 +65,12 @@ class Project:
         for name in [name for name in sys.modules if name.startswith(self.name)]:
             del sys.modules[name]
 
-    def _import(self) -> ModuleType:
+    def import_module(self, name: str) -> ModuleType:
+        """Import a module of the folder."""
         sys.path.insert(0, str(self.folder))
         try:
             importlib.invalidate_caches()
-            return importlib.import_module(self.name)
+            return importlib.import_module(name)
         finally:
             sys.path.remove(str(self.folder))
 
