@@ -273,7 +273,7 @@ class TestDirect:
                 return 3 * n
 
             assert double(4) == 8
-            assert (vars(double)["__name__"], double.__doc__) == ("double", "Double it.")
+            assert (getattr(double, "__name__", ""), double.__doc__) == ("double", "Double it.")
 
             async def here() -> list[int]:
                 return list(await asyncio.gather(triple(1), triple(2)))
