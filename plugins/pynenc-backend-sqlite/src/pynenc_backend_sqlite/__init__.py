@@ -83,7 +83,7 @@ def pynenc_dispatcher(broker: object, state_backend: object) -> object | None:
 @hookimpl
 def pynenc_healthcheck(app: object) -> Iterable[object] | None:
     """Say how durable this app's file is, and how much space it has."""
-    if "pynenc_backend_sqlite.database" not in sys.modules:
+    if "pynenc_backend_sqlite.database" not in sys.modules:  # as above: nobody uses it
         return None
     from pynenc_backend_sqlite.health import report
 

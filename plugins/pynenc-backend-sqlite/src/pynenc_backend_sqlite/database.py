@@ -139,7 +139,7 @@ class Database:
                 f"synchronous = {self.synchronous}",
                 f"wal_autocheckpoint = {self._settings.checkpoint_pages}",
                 "secure_delete = off",  # nothing here is worth overwriting what is deleted, which would double the pages written
-                "cache_size = -16384",
+                "cache_size = -8192",
                 "temp_store = memory",
             ):
                 _patiently(self._patience, connection.execute, f"PRAGMA {pragma}").close()
