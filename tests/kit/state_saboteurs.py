@@ -43,12 +43,12 @@ class Saboteur(MemoryStateBackend):
 
     def force(self, change: Change) -> Refusal | None:
         """Write a change whatever its expectation is."""
-        with self.table.lock:
-            record = self.table.records.get(change.invocation_id)
-            if record is None:
-                return Refusal(change.invocation_id, None)
-            state = record.state
-            return self.table.swap(attrs.evolve(change, expect=Expect(state.status, state.runner_id, state.claim)), self.now())
+        record = self.table.records.get(change.invocation_id)
+        if record is None:
+            return Refusal(change.invocation_id, None)
+        state = record.state
+        fitting = attrs.evolve(change, expect=Expect(state.status, state.runner_id, state.claim))
+        return MemoryStateBackend.swap(self, [fitting])[0]
 
 
 @caught_by("test_of_two_swaps_one_wins")
@@ -291,7 +291,7 @@ class UnlockedUnique(Saboteur):
         self.get_blobs([])
         with self.table.lock:
             for key in keys:
-                self.table._unique.pop(key, None)
+                self.table.unique.pop(key, None)
         return super().add_batch(batch)
 
 
