@@ -31,6 +31,9 @@ CLOSE_PATIENCE = 1.0
 _SHORTEST, _LONGEST = 0.00005, 0.005
 """Seconds between two tries to get the turn to write; SQLite's own pauses grow to 100 ms, and its shortest is 1 ms."""
 
+_PAGE = 4096
+_SHARE = 8  # the log takes so small a part of its disk at most
+
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _APP_NUMBER = "SELECT app FROM app WHERE app_id = ?"
 
@@ -137,7 +140,7 @@ class Database:
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False, factory=Connection)
             for pragma in (
                 f"synchronous = {self.synchronous}",
-                f"wal_autocheckpoint = {self._settings.checkpoint_pages}",
+                f"wal_autocheckpoint = {_pages(self.path.parent, self._settings.checkpoint_pages)}",
                 "secure_delete = off",  # nothing here is worth overwriting what is deleted, which would double the pages written
                 "cache_size = -8192",
                 "temp_store = memory",
@@ -272,6 +275,14 @@ def _patiently(timeout: float, action: Callable[P, T], *arguments: P.args, **nam
                 raise
         time.sleep(pause * (0.5 + random()))  # noqa: S311 - jitter, so that those who wait do not try in step
         pause = min(pause * 1.5, _LONGEST)
+
+
+def _pages(folder: Path, wanted: int) -> int:
+    """Return after how many pages to write the log back: a log that fills a small disk could not be written back any more."""
+    if not hasattr(os, "statvfs"):
+        return wanted
+    disk = os.statvfs(folder)
+    return max(1, min(wanted, disk.f_blocks * disk.f_frsize // _PAGE // _SHARE))
 
 
 def _make_room(connection: Connection, error: sqlite3.Error) -> None:

@@ -11,6 +11,7 @@ from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
+from pynenc_backend_sqlite.step import Step
 from pynenc_backend_sqlite.transitions import RecordStep
 from pynenc_core.model import (
     Batch,
@@ -29,6 +30,7 @@ from pynenc_core.ports import atomic
 from pynenc_core.ports.storage import RecordStorage
 from pynenc_core.status import FINAL, Status
 
+_SWEPT_AT_ONCE = 100  # invocations in one transaction, which takes some 5 ms
 _SELECTIVE = ("unique_key", "call_id", "parent_id", "workflow_id")
 _LABELS = (*_SELECTIVE, "limit_key", "task_id", "workflow_type")
 """A query's fields that are labels, the most selective first."""
@@ -171,21 +173,21 @@ class SQLiteRecords(RecordStorage):
         return SQLiteWatch(self, invocation_ids)
 
     def sweep(self, before: float, limit: int = 1000) -> Swept:
-        """Remove old final invocations, expired blobs and values."""
+        """Remove old final invocations, some at a time so that nobody waits long for them, expired blobs and values."""
+        removed = 0
+        while removed < limit:
+            wanted = min(limit - removed, _SWEPT_AT_ONCE)
+            with self.step() as step:
+                found = _remove_ended(step, before, wanted)
+            removed += found
+            if found < wanted:
+                break
         with self.step() as step:
-            ended = step.execute(sql.ENDED_BEFORE, before, limit).fetchall()
-            for invocation_id, steps, body in ended:
-                for at, seq in transitions.STEP.iter_unpack(steps):
-                    step.execute(sql.DROP_HISTORY, at, invocation_id, seq)
-                for label in transitions.labels(transitions.decode_body(body)[0]):
-                    step.execute(sql.DROP_LABEL, label, invocation_id)
-                for statement in sql.DROP:
-                    step.execute(statement, invocation_id)
             blobs = step.execute(sql.EXPIRED_BLOBS, step.now).fetchall()
             for (key,) in blobs:
                 for statement in sql.DROP_BLOB:
                     step.execute(statement, key)
-            return Swept(len(ended), len(blobs), step.execute(sql.DROP_EXPIRED_VALUES, step.now).rowcount)
+            return Swept(removed, len(blobs), step.execute(sql.DROP_EXPIRED_VALUES, step.now).rowcount)
 
     def purge(self) -> None:
         """Remove everything of this app, one table after the other, so that nobody has to wait for all of it."""
@@ -195,6 +197,18 @@ class SQLiteRecords(RecordStorage):
                 if table == "invocation":
                     for (invocation_id,) in step.execute(sql.ALL_WATCHERS).fetchall():
                         step.tell_final(invocation_id)
+
+
+def _remove_ended(step: Step, before: float, limit: int) -> int:
+    ended = step.execute(sql.ENDED_BEFORE, before, limit).fetchall()
+    for invocation_id, steps, body in ended:
+        for at, seq in transitions.STEP.iter_unpack(steps):
+            step.execute(sql.DROP_HISTORY, at, invocation_id, seq)
+        for label in transitions.labels(transitions.decode_body(body)[0]):
+            step.execute(sql.DROP_LABEL, label, invocation_id)
+        for statement in sql.DROP:
+            step.execute(statement, invocation_id)
+    return len(ended)
 
 
 def _id(row: Row) -> str:
