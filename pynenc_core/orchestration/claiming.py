@@ -208,7 +208,7 @@ class Claiming:
             with self._slots.changed:
                 self._slots.suspects_waiting = bool(self._holdings.suspects)
             if job is None:
-                self._holdings.drop(record.invocation_id)
+                self._holdings.drop(record.invocation_id, record.state.claim)
                 self._slots.release()
         if job is not None:
             self._hand([job], 1)

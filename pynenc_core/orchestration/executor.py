@@ -152,7 +152,7 @@ class ThreadExecutor:
         self._slots.no_longer_alone(job)
         chain: Chain = job.chain
         if outcome is not None and not job.abandoned and (following := chain.keep(outcome)):
-            self._holdings.keep(job.invocation_id)
+            self._holdings.keep(job)
             return following
         return self._settle(job, chain, outcome)
 
@@ -172,8 +172,9 @@ class ThreadExecutor:
         except Exception:
             self._engine.logger.exception("the outcome of invocation %s could not be written; it is handed back", job.invocation_id)
             self._courier.in_doubt = True
-        for invocation_id in (job.invocation_id, *(change.invocation_id for change in kept)):
-            self._holdings.drop(invocation_id)
+        self._holdings.drop(job.invocation_id, job.owner.claim)
+        for change in kept:
+            self._holdings.drop(change.invocation_id, change.expect.claim)
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
             return self._load(chain, following)
@@ -203,7 +204,7 @@ class ThreadExecutor:
                 self._courier.exchange(changes)
             finally:
                 for change in changes:
-                    self._holdings.drop(change.invocation_id)
+                    self._holdings.drop(change.invocation_id, change.expect.claim)
         return bool(changes)
 
     # Requests, and the end.
