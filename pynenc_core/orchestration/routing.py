@@ -52,7 +52,9 @@ class Routing:
         blobs = {blob.key: blob for encoded in calls for blob in encoded.blobs}
         if new[0].invocation.workflow.workflow_id == new[0].invocation.invocation_id:
             self._engine.state.store_workflow_type(definition.task_id)  # once a minute: no index of a store lists the types
-        return self._engine.dispatcher.submit(Batch(batch_id=batch_id, invocations=new, blobs=tuple(blobs.values())))
+        # Never without an id of its own: under it a store remembers the answer to a batch, so that a repetition gets the same.
+        submitted = Batch(batch_id=batch_id or new[0].invocation.invocation_id, invocations=new, blobs=tuple(blobs.values()))
+        return self._engine.dispatcher.submit(submitted)
 
     def _new(self, definition: TaskDefinition, encoded: EncodedCall, batch_id: str, rank: float, now: float, by: str) -> NewInvocation:
         options, job, invocation_id = definition.options, running_job.get(), new_id()
