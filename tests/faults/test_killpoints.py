@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -18,7 +18,7 @@ from pynenc_core.model import Ask, InvocationRecord, Query, RunnerContext
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.durability import in_child
-from pynenc_testkit.killpoints import EXIT_CODE, VARIABLE, KillPoint, kill_points
+from pynenc_testkit.killpoints import EXIT_CODE, KillPoint, kill_points
 
 BOTH = ("persistent-process", "thread")
 CHOKES = tuple(f"pynenc_backend_sqlite.database:Connection.{name}" for name in ("begin", "execute", "executemany"))
@@ -103,7 +103,7 @@ OPERATIONS: tuple[Callable[[Situation], None], ...] = (
     reroute,
     recover,
 )
-SUBMITTING = {submit: 1, submit_batch: BATCH}
+SUBMITTING: Mapping[Callable[[Situation], None], int] = {submit: 1, submit_batch: BATCH}
 
 
 def situations(it: Scenario, numbers: Iterator[int], *, started: bool) -> Iterator[Situation]:
@@ -190,7 +190,7 @@ def test_a_runner_killed_at_any_of_its_writes(scenario: MakeScenario) -> None:
         points = [*range(1, 60, 3), *range(60, 400, 25)]
         for at in points:
             it.accept([it.jobs.fails_once(at), it.jobs.tree(2, 2), it.jobs.work(at)])
-            host = it.fleet.start("thread", 2, module=module, ready=False, **{VARIABLE: f"{at}:after" if at % 2 else str(at)})
+            host = it.fleet.start("thread", 2, KillPoint(at, after=at % 2 == 1).to_environ(), module=module, ready=False)
             assert host.wait() == EXIT_CODE
         it.fleet.start("thread", 4)
         it.wait_until_final(60.0)

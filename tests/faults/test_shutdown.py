@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from itertools import pairwise
 from random import Random
-from typing import Any
 
 import pytest
 
 from faults.conftest import MakeScenario
 from faults.fleet import Host
 from faults.scenario import Scenario
-from pynenc_core.invocation import Invocation
 from pynenc_core.model import InvocationHistory
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
@@ -21,15 +19,15 @@ BOTH = ("persistent-process", "thread")
 GIVEN_BACK = frozenset({Status.KILLED, Status.REROUTED})
 
 
-def histories(it: Scenario, invocations: Iterable[Invocation[Any]]) -> list[tuple[InvocationHistory, ...]]:
-    return [each.history for each in invocations]
+def histories(it: Scenario) -> list[tuple[InvocationHistory, ...]]:
+    return [each.history for each in it.accepted]
 
 
 def gaps(it: Scenario) -> list[float]:
     """Return the seconds between each handing back and the next start."""
     found = []
-    for entries in histories(it, it.accepted):
-        for before, after in zip(entries, entries[1:], strict=False):
+    for entries in histories(it):
+        for before, after in pairwise(entries):
             if before.status_record.status is Status.REROUTED and after.status_record.status is Status.PENDING:
                 found.append(after.at - before.at)
     return found
@@ -37,7 +35,7 @@ def gaps(it: Scenario) -> list[float]:
 
 def claims_later_than(it: Scenario, host: Host, instant: float) -> int:
     """Return how often a runner or its workers claimed after an instant."""
-    entries = [entry for each in histories(it, it.accepted) for entry in each if entry.status_record.status is Status.PENDING]
+    entries = [entry for each in histories(it) for entry in each if entry.status_record.status is Status.PENDING]
     return sum(entry.at > instant and f"-{host.pid}-" in entry.status_record.runner_id for entry in entries)
 
 
@@ -106,7 +104,9 @@ def roll(it: Scenario, hosts: int, tasks: int, longest: float) -> None:
     old = [it.fleet.start(it.runner, 1, ready=False) for _ in range(hosts)]
     for host in old:
         eventually(host.is_ready, "the start of a runner", 30.0)
-    lengths = Random(it.seed).choices([0.1, 0.3, longest / 2, longest], weights=[6, 3, 1, 1], k=tasks)
+    lengths = Random(it.seed).choices(  # noqa: S311 - lengths that can be repeated
+        [0.1, 0.3, longest / 2, longest], weights=[6, 3, 1, 1], k=tasks
+    )
     it.accept(it.jobs.work.parallelize([(number, seconds) for number, seconds in enumerate(lengths)]))
     it.ledger.wait_for(hosts)
     stops = []

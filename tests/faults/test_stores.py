@@ -119,13 +119,13 @@ def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: 
 
 @pytest.mark.parametrize("runner", BOTH)
 def test_a_full_disk(scenario: MakeScenario, runner: str, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk, scenario("F37", runner, store=disk.folder / "jobs.db") as it:
+    with small_disk(tmp_path / "disk") as disk, scenario("F37", runner, store=tmp_path / "disk" / "jobs.db") as it:
         host = it.fleet.start(runner, 2)
         it.accept(it.jobs.work.parallelize([(number, 0.01) for number in range(300)]))
         it.ledger.wait_for(50)
-        disk.fill()
-        refused = submit_until_refused(it)
-        eventually(lambda: "the disk is full" in host.said(), "a word about the full disk")
+        disk.fill(host.tree)
+        accepted = submit_until_refused(it, disk.problem)
+        eventually(lambda: disk.problem in host.said(), "a word about the full disk")
         began = time.monotonic()
         eventually(lambda: time.monotonic() > began + LEASE, "the end of a lease", 2 * LEASE)
         disk.free()
@@ -134,15 +134,17 @@ def test_a_full_disk(scenario: MakeScenario, runner: str, tmp_path: Path) -> Non
         (later,) = it.accept([it.jobs.work(1)])
         it.wait_until_final()
         assert later.get_result() == 1
-        it.finish(extra=4, refused=refused)
+        it.finish(extra=4, accepted_on_the_way=accepted)
 
 
-def submit_until_refused(it: Scenario) -> int:
+def submit_until_refused(it: Scenario, problem: str) -> int:
     """Submit until the store refuses with an error of ours; whatever it acknowledges is accepted."""
-    for number in range(2000):
-        try:
+    before = len(it.accepted)
+
+    def submit_on() -> None:
+        for number in range(2000):
             it.accept([it.jobs.work(number)])
-        except BackendUnavailableError as error:
-            assert "the disk is full" in str(error)
-            return number
-    raise AssertionError("the disk never became full")
+
+    with pytest.raises(BackendUnavailableError, match=problem):
+        submit_on()
+    return len(it.accepted) - before

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from faults.conftest import MakeScenario
-from faults.fleet import Host
+from faults.fleet import SWEEPS_ONLY, Host
 from faults.project import LEASE
 from faults.scenario import Scenario
 from pynenc_core.status import Status
@@ -69,7 +69,7 @@ def test_a_zombie_that_claimed_the_same_invocation_again(scenario: MakeScenario)
         zombie = it.fleet.start("thread", 4)
         (held,) = it.accept([it.jobs.gated_by_claim("gate")])
         (first,) = it.ledger.wait_for(1)
-        it.fleet.start("thread", 1, PYNENC__RUNNER__QUEUES='["none"]')  # it only sweeps
+        it.fleet.start("thread", 1, SWEEPS_ONLY)
         stand_still(it, zombie)
         it.when(held, Status.REROUTED)
         zombie.go_on()
@@ -89,7 +89,7 @@ def test_a_zombie_hands_back_what_it_claimed_again(scenario: MakeScenario) -> No
         zombie = it.fleet.start("thread", 4)
         (held,) = it.accept([it.jobs.gated_by_claim("gate")])
         it.ledger.wait_for(1)
-        it.fleet.start("thread", 1, PYNENC__RUNNER__QUEUES='["none"]')
+        it.fleet.start("thread", 1, SWEEPS_ONLY)
         stand_still(it, zombie)
         it.when(held, Status.REROUTED)
         zombie.go_on()
@@ -111,7 +111,7 @@ def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeSce
         (parent,) = it.accept([it.jobs.waits_for_gate("gate")])
         it.when(parent, Status.PAUSED)
         it.ledger.wait_for(1, task="gated")
-        it.fleet.start("thread", 1, PYNENC__RUNNER__QUEUES='["none"]')
+        it.fleet.start("thread", 1, SWEEPS_ONLY)
         stand_still(it, zombie)
         it.when(parent, Status.REROUTED)
         it.project.open_gate("gate")
