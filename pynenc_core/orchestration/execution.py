@@ -103,9 +103,12 @@ class Execution:
         with _UserCode(job):
             if definition.is_async:
                 return run_coroutine(job, self._call_async(job, definition, args, kwargs))
+            around = tuple(self._engine.hooks.scopes(job.record))
+            if not around:
+                return definition.function(*args, **kwargs)
             own = _Own()
             with own.kept(), ExitStack() as scopes:
-                for scope in self._engine.hooks.scopes(job.record):
+                for scope in around:
                     if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
                         scopes.enter_context(scope)
                 with own:

@@ -23,6 +23,7 @@ from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
 from pynenc_core.orchestration.waiting import Interests
+from pynenc_core.status import FINAL
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
 _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
@@ -40,7 +41,7 @@ class ThreadExecutor:
         self._holdings = Holdings(engine, context)
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim)
         self._courier = Courier(engine, self._claiming.ask, self._note_reply)
-        self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on)
+        self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
         self._outside = Interests(engine.state, engine.clock, engine.logger)
         self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots)
         self._chains: set[Chain] = set()
@@ -159,11 +160,14 @@ class ThreadExecutor:
     def _settle(self, job: Job, chain: Chain, outcome: Change | None) -> Job | None:
         kept, ahead = chain.unload()
         settling = [*kept, *([outcome] if outcome is not None and not job.abandoned else [])]
-        want = self._claiming.want_for_one() if job.has_slot and not ahead else 0
+        awaited = self._slots.awaited_alone(job.invocation_id)  # then who waited for it takes the slot before anything new
+        want = self._claiming.want_for_one() if job.has_slot and not ahead and not awaited else 0
         claimed: Sequence[InvocationRecord] = ()
         try:
             delivery = self._courier.exchange(settling, want=want)
             claimed = delivery.claimed
+            if awaited and delivery.refused and delivery.refused[-1] is None and outcome is not None and outcome.to in FINAL:
+                self._slots.promise(job.invocation_id)
             late = [refusal.invocation_id for refusal in delivery.refused if refusal is not None]
             if late:
                 self._engine.logger.info("outcomes came too late, somebody else owns these by now: %s", ", ".join(late))
@@ -173,8 +177,7 @@ class ThreadExecutor:
             self._engine.logger.exception("the outcome of invocation %s could not be written; it is handed back", job.invocation_id)
             self._courier.in_doubt = True
         self._holdings.drop(job.invocation_id, job.owner.claim)
-        for change in kept:
-            self._holdings.drop(change.invocation_id, change.expect.claim)
+        self._holdings.settled(kept)
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
             return self._load(chain, following)
@@ -203,8 +206,7 @@ class ThreadExecutor:
             try:
                 self._courier.exchange(changes)
             finally:
-                for change in changes:
-                    self._holdings.drop(change.invocation_id, change.expect.claim)
+                self._holdings.settled(changes)
         return bool(changes)
 
     # Requests, and the end.

@@ -67,6 +67,11 @@ class Holdings:
             self._jobs.pop((invocation_id, claim), None)
             self._known.discard((invocation_id, claim))
 
+    def settled(self, changes: Iterable[Change]) -> None:
+        """Forget what these changes released."""
+        for each in changes:
+            self.drop(each.invocation_id, each.expect.claim)
+
     def keep(self, job: Job) -> None:
         """Note that a job has ended and that its outcome is kept for later: it is no job any more, and ours all the same."""
         with self._lock:

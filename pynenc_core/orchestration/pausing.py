@@ -8,6 +8,7 @@ from typing import cast
 
 import attrs
 
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationStatusOwnershipError, WaitDepthError
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.model import Change, InvocationRecord, Mark, Refusal, Signal, SignalKind
@@ -22,6 +23,7 @@ from pynenc_core.status import Status
 
 _RANK_STEP = 1e-3  # seconds of rank by which awaited work comes before who waits for it
 _CIRCLE_LOOK = 0.25  # seconds a wait lasts before somebody looks whether it can ever end: most are over by then
+_CIRCLE_LOOK_MOST = 60.0  # seconds between later looks: a place beside a key may have closed the circle since
 
 
 class Pausing:
@@ -34,13 +36,18 @@ class Pausing:
         courier: Courier,
         want: Callable[[], int],
         pass_on: Callable[[Job, Sequence[InvocationRecord], Sequence[Job]], None],
+        settled: Callable[[Sequence[Change]], None],
     ) -> None:
-        """`want` says how many to claim for a slot that a pause frees; `pass_on` lets them run on it, or gives it back."""
+        """`want` says how many to claim for a slot that a pause frees; `pass_on` lets them run on it, or gives it back.
+
+        `settled` is told of kept outcomes that went along with a pause.
+        """
         self._engine = engine
         self._slots = slots
         self._courier = courier
         self._want = want
         self._pass_on = pass_on
+        self._settled = settled
         self._most = engine.runner_settings.max_paused_per_worker
 
     def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
@@ -109,24 +116,29 @@ class Pausing:
             boost=self._boost(job),
         )
         self._must_be_written(job, more, self._courier.exchange([more]).refused[0])
+        self._slots.awaits_one(job, ())
         job.awaits = awaits
 
     def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
-        look = _CIRCLE_LOOK if timeout is None else min(_CIRCLE_LOOK, timeout)
-        arrived = interest.wait(wanted, look, linger)
-        if arrived or job.interrupt is not None or timeout == look:
-            return arrived
-        circle = circle_through(self._engine.state, job.invocation_id)
-        if circle:
-            self._break(job, circle)
-        return interest.wait(wanted, None if timeout is None else timeout - look, linger)
+        clock, look = self._engine.clock, _CIRCLE_LOOK
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - clock.monotonic()
+            arrived = interest.wait(wanted, look if left is None else min(look, max(0.0, left)), linger)
+            if arrived or interest.interrupted or job.interrupt is not None or (left is not None and left <= look):
+                return arrived
+            look = min(look * 4, _CIRCLE_LOOK_MOST)
+            with suppress(BackendUnavailableError):  # there will be another look
+                self._break_circle(job)
 
-    def _break(self, job: Job, circle: tuple[str, ...]) -> None:
-        youngest = max(circle)  # ids sort by age
-        if youngest == job.invocation_id:
-            raise ConcurrencyDeadlockError(job.invocation_id, circle)
-        told = Signal(invocation_id=youngest, kind=SignalKind.DEADLOCK, by=job.context.runner_id, circle=circle)
-        self._engine.state.mark([Mark(invocation_id=youngest, signal=told)])
+    def _break_circle(self, job: Job) -> None:
+        circle = circle_through(self._engine.state, job.invocation_id)
+        if circle is None:
+            return
+        if circle.youngest_waiter == job.invocation_id:
+            raise ConcurrencyDeadlockError(job.invocation_id, circle.members)
+        told = Signal(invocation_id=circle.youngest_waiter, kind=SignalKind.DEADLOCK, by=job.context.runner_id, circle=circle.members)
+        self._engine.state.mark([Mark(invocation_id=circle.youngest_waiter, signal=told)])
 
     def _pause(self, job: Job, wanted: tuple[str, ...]) -> None:
         with self._slots.changed:
@@ -134,20 +146,24 @@ class Pausing:
                 raise WaitDepthError(job.invocation_id, self._most)
             self._slots.paused += 1
         kept, ahead = job.chain.unload()
+        self._slots.awaits_one(job, wanted)
         boost = self._boost(job)
         paused = change(job.record, (Status.PAUSED,), by=job.context.runner_id, owner=job.owner, awaits=wanted, boost=boost)
         try:
             delivery = self._courier.exchange([*kept, paused], want=0 if ahead else self._want())
         except BaseException:
+            self._slots.awaits_one(job, ())
             with self._slots.changed:
                 self._slots.paused -= 1
             raise
+        self._settled(kept)
         refusal = delivery.refused[-1]
         with job.lock:
             job.paused, job.has_slot, job.awaits = refusal is None, False, frozenset(wanted)
         self._slots.no_longer_alone(job)
         self._pass_on(job, delivery.claimed, ahead)
         if refusal is not None:
+            self._slots.awaits_one(job, ())
             with self._slots.changed:
                 self._slots.paused -= 1
             self._must_be_written(job, paused, refusal)
@@ -157,22 +173,23 @@ class Pausing:
         with job.pausing:
             job.ended = True
             with suppress(TaskCancelled, ConcurrencyDeadlockError, InvocationStatusOwnershipError):  # nobody is left to hear it
-                self.resume(job)
+                self.resume(job, needs_slot=False)  # it runs no more: it only has to be RUNNING to be settled
 
-    def resume(self, job: Job) -> None:
+    def resume(self, job: Job, *, needs_slot: bool = True) -> None:
         """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over.
 
         Call it with `job.pausing` held; does nothing for a job that is not paused.
         """
         if not job.paused:
             return
-        took = self._slots.take_for_resume(job)
+        goes_on = self._slots.take_for_resume(job) if needs_slot else not job.abandoned
+        self._slots.awaits_one(job, ())
         with self._slots.changed:
             self._slots.paused -= 1
         with job.lock:
-            job.paused, job.has_slot = False, took
+            job.paused, job.has_slot = False, goes_on and needs_slot
             signal = job.interrupt
-        if not took:
+        if not goes_on:
             raise TaskCancelled(job.invocation_id)
         resumed = change(self._paused_record(job), (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
         delivery = self._courier.exchange([resumed])
