@@ -177,8 +177,9 @@ def core(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, requires=["build"])
 @nox.parametrize("plugin", CONTRACTS)
 def contract(session: nox.Session, plugin: str) -> None:
-    """One plugin beside the core and the kit: its contracts."""
-    _install(session, "pynenc-testkit", plugin, tools=_group("test"))
+    """One plugin beside the core and the kit: its contracts. A runner needs something that stores."""
+    stores = tuple(f"pynenc-backend-{name}" for name in BACKENDS) if plugin.startswith("pynenc-runner-") else ()
+    _install(session, "pynenc-testkit", plugin, *stores, tools=_group("test"))
     _pytest(session, ROOT / "plugins" / plugin / "tests")
 
 

@@ -63,14 +63,24 @@ def _with_runner(runner: str, script: str, key: str, settings: dict[str, object]
             return fleet.client(script, where, env)[key]
 
 
+def _drained(count: int, batch: int) -> float:
+    with fleet.folder() as where:
+        env = fleet.environment("sqlite:///bench.db", {"runner.num_processes": 2, "runner.settle_batch": batch})
+        fleet.client(f"fill:{count}", where, env)
+        with fleet.runner(_POOL, where, env):
+            return fleet.client(f"drained:{count}", where, env)["drain"]
+
+
 def drains(count: int) -> list[Row]:
     """Measure draining over SQLite with two processes, against bare scripts that make the same writes."""
     rows = []
     for batch, budget, share in ((1, 2500, 0.5), (8, 5000, None)):
         with fleet.folder() as where:
             floor = floors.sqlite_drain(where, count, batch)
-        value, spread = median(lambda batch=batch: _with_runner(_POOL, f"drain:{count}", "drain", {"runner.settle_batch": batch}))
-        rows.append(Row(f"SQLite: enqueue and drain, settle_batch={batch}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
+        value, spread = median(lambda batch=batch: _drained(count, batch))
+        rows.append(Row(f"SQLite: drain, settle_batch={batch}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
+    value, spread = median(lambda: _with_runner(_POOL, f"drain:{count}", "drain", {}))
+    rows.append(Row("SQLite: enqueue, drain and fetch at once, defaults", value, "/s", 0.0, spread=spread))
     return rows
 
 

@@ -13,15 +13,36 @@ add(1, 2).result
 
 from __future__ import annotations
 
-from pynenc_core.app import Pynenc
-from pynenc_core.builder import PynencBuilder
-from pynenc_core.errors.base import PynencError
-from pynenc_core.errors.invocations import RetryError
-from pynenc_core.group import InvocationGroup
-from pynenc_core.invocation import Invocation, ReusedInvocation
-from pynenc_core.status import Status
-from pynenc_core.task import Task
-
 __version__ = "0.1.0"
 
-__all__ = ["Invocation", "InvocationGroup", "Pynenc", "PynencBuilder", "PynencError", "RetryError", "ReusedInvocation", "Status", "Task"]
+# Imported when they are first used, so that a plugin's module, or a command that has to mind signals from its first moment
+# on, does not wait for all of them. Type checkers read `__init__.pyi`, which a test keeps equal.
+_HOMES = {
+    "Invocation": "pynenc_core.invocation",
+    "InvocationGroup": "pynenc_core.group",
+    "Pynenc": "pynenc_core.app",
+    "PynencBuilder": "pynenc_core.builder",
+    "PynencError": "pynenc_core.errors.base",
+    "RetryError": "pynenc_core.errors.invocations",
+    "ReusedInvocation": "pynenc_core.invocation",
+    "Status": "pynenc_core.status",
+    "Task": "pynenc_core.task",
+}
+
+__all__: list[str] = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll] # pyright reads the stub, where it is a literal
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for. Raises AttributeError for anything else."""
+    if name not in _HOMES:
+        problem = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(problem)
+    from importlib import import_module  # imported late, as what it imports
+
+    found: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from pynenc_core.group import InvocationGroup, Member, wait_for
 from pynenc_core.invocation import Invocation
@@ -17,6 +17,17 @@ from pynenc_core.task import Task, define
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class DirectTask(Protocol[P, R_co]):
+    """A function whose calls run elsewhere and are waited for; `task` is the task itself."""
+
+    task: Task[..., Any]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the task and return its result, or raise what it raised."""
+        ...
 
 
 class Pynenc(RunnerSide):
@@ -60,16 +71,16 @@ class Pynenc(RunnerSide):
         return self._register(function, options)
 
     @overload
-    def direct_task(self, function: Callable[P, R], /) -> Callable[P, R]: ...
+    def direct_task(self, function: Callable[P, R], /) -> DirectTask[P, R]: ...
     @overload
-    def direct_task(self, /, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    def direct_task(self, /, **options: Any) -> Callable[[Callable[P, R]], DirectTask[P, R]]: ...
     def direct_task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a function a task whose callers wait and get the value: it is called as before, and runs elsewhere.
 
         The task itself is the attribute `task` of what is returned.
         """
         if function is None:
-            return lambda given: self.direct_task(given) if not options else self._direct(given, options)
+            return partial(self._direct, options=options)
         return self._direct(function, {})
 
     def get_invocation(self, invocation_id: str) -> Invocation[Any]:

@@ -109,7 +109,6 @@ class PynencBuilder(ContributedMethods):
         running_concurrency: ConcurrencyScope | None = None,
         registration_concurrency: ConcurrencyScope | None = None,
         key_arguments: Iterable[str] | None = None,
-        on_diff_non_key_args_raise: bool | None = None,
         reroute_on_concurrency_control: bool | None = None,
     ) -> Self:
         """Control the concurrency of all tasks that do not say otherwise.
@@ -123,7 +122,6 @@ class PynencBuilder(ContributedMethods):
                 "task.running_concurrency": running_concurrency,
                 "task.registration_concurrency": registration_concurrency,
                 "task.key_arguments": None if key_arguments is None else tuple(key_arguments),
-                "task.on_diff_non_key_args_raise": on_diff_non_key_args_raise,
                 "task.reroute_on_concurrency_control": reroute_on_concurrency_control,
             }
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -178,8 +178,8 @@ class AppParts:
         for definition in self.tasks.definitions():
             definition.options = self.conf.task_options(definition.task_id, self._decorated.get(definition.task_id))
         self.conf.freeze()
-        state = catalog.load_class(state_spec, BaseStateBackend)(self)  # type: ignore[type-abstract]
-        broker = self._broker = catalog.load_class(broker_spec, BaseBroker)(self)  # type: ignore[type-abstract]
+        state = catalog.make(state_spec, BaseStateBackend, self)
+        broker = self._broker = catalog.make(broker_spec, BaseBroker, self)
         state.prepare()
         where = redact_url(self.store_url("state_backend")) or state_spec.name
         if not self.conf.app.url and not self.conf.app.state_backend_cls:
@@ -187,7 +187,7 @@ class AppParts:
         return AppOrchestrator(self._engine(broker, state))
 
     def _engine(self, broker: BaseBroker, state: BaseStateBackend) -> Engine:
-        joined = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)  # type: ignore[type-abstract]
+        joined = self.plugins.hooks.first_result("pynenc_dispatcher", Dispatcher, broker=broker, state_backend=state)
         dispatcher = joined or SplitDispatcher(broker, state)
         serializer = self._serializer()
         chosen = self.conf.client_data
@@ -216,8 +216,7 @@ class AppParts:
     def _serializer(self) -> BaseSerializer:
         """Return the serializer that is configured, made with its own section of the settings where its spec names one."""
         spec = self.plugins.catalog.serializer(self.conf.app.serializer_cls)
-        made = cast("Callable[..., BaseSerializer]", self.plugins.catalog.load_class(spec, BaseSerializer))
         if not spec.settings:
-            return made()
+            return self.plugins.catalog.make(spec, BaseSerializer)
         section: Any = self.section(cast("type[Any]", import_target(spec.settings)))
-        return made(**attrs.asdict(section, recurse=False))
+        return self.plugins.catalog.make(spec, BaseSerializer, **attrs.asdict(section, recurse=False))

@@ -103,23 +103,16 @@ class RunnerSettings(SettingsSection):
 
     section: ClassVar[str] = "runner"
 
-    invocation_wait_results_sleep_time_sec: Interval = setting(0.1, "seconds between looks at results where the backend cannot notify")
-    runner_loop_sleep_time_sec: Interval = setting(0.1, "seconds of pause after an iteration without work where the broker cannot block")
     idle_claim_timeout_sec: Interval = setting(5.0, "seconds that an idle claim blocks; work, a signal or a child's death end it at once")
     queues: tuple[str, ...] = setting(("default",), "the queues it takes work from, the first ones first")
     min_parallel_slots: AtLeastOne = setting(1, "the least number of invocations that run at once")
     min_threads: AtLeastOne = setting(1, "the least number of task threads in a process")
     max_threads: Count = setting(0, "the greatest number of task threads in a process; 0: the number of CPUs")
-    min_processes: AtLeastOne = setting(1, "the least number of child processes, where the number follows the waiting work")
-    max_processes: Count = setting(0, "the greatest number of child processes; 0: the number of CPUs")
     num_processes: Count = setting(0, "the number of child processes of a fixed pool; 0: the number of CPUs")
-    enforce_max_processes: bool = setting(True, "always the greatest number of child processes, whatever work waits")
-    idle_timeout_process_sec: Amount = setting(4.0, "seconds without work after which a child process may be ended")
     grace_period_sec: Amount = setting(25.0, "seconds that running work may take to end when the runner is stopped; the rest is rerouted")
     heartbeat_interval_sec: Interval = setting(5.0, "seconds between heartbeats")
     runner_considered_dead_after_minutes: Interval = setting(0.5, "the lease: minutes without heartbeat until its work is recovered")
     max_paused_per_worker: AtLeastOne = setting(256, "how many invocations of one process may wait for others; deeper chains are refused")
-    prefetch: Count = setting(8, "how many short invocations a process may claim beyond its free slots; 0: none")
     settle_batch: AtLeastOne = setting(1, "how many results of one slot are settled together; a crash may repeat as many effects")
 
 
@@ -135,7 +128,6 @@ class OrchestratorSettings(SettingsSection):
     ageing_seconds: Interval = setting(300.0, "seconds of waiting that weigh as much as the whole span of priorities")
     max_parked_hours: Interval = setting(24.0, "hours that an invocation waits for a worker that knows its task, before it is quarantined")
     max_crashes: AtLeastOne = setting(3, "how often an invocation may crash its worker before it is quarantined")
-    history_limit: Annotated[int, Meta(ge=40)] = setting(200, "history entries kept of one invocation: the first 20, the last of the rest")
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -151,22 +143,10 @@ class ClientDataSettings(SettingsSection):
 
 @attrs.frozen(kw_only=True)
 class Limit:
-    """How much of a task may run: at most `concurrency` at once, at most `rate` starts in `per_sec` seconds, for each
-    combination of the arguments in `key_arguments` (none: for the task as a whole). 0 is no limit.
-    """
+    """At most `concurrency` of a task run at once, for each combination of the arguments in `key_arguments` (none: in all)."""
 
+    concurrency: AtLeastOne
     key_arguments: tuple[str, ...] = ()
-    concurrency: Count = 0
-    rate: Count = 0
-    per_sec: Interval = 1.0
-
-
-@attrs.frozen(kw_only=True)
-class Unique:
-    """A call with the same `key_arguments` (none: all) is not registered again within `window_sec` (0: while one is not final)."""
-
-    key_arguments: tuple[str, ...] = ()
-    window_sec: Amount = 0.0
 
 
 @attrs.define(kw_only=True, eq=False, repr=False)
@@ -190,20 +170,14 @@ class TaskSettings(SettingsSection):
     queue: Annotated[str, Meta(min_length=1, max_length=128)] = setting("default", "the queue its invocations wait in")
     priority: Annotated[int, Meta(ge=-100, le=100)] = setting(0, "-100 to 100, the higher the sooner")
     delay: Amount | None = setting(None, "seconds from the call to the earliest start")
-    eta: datetime | None = setting(None, "the earliest start as a point in time")
+    eta: datetime | None = setting(None, "the earliest start as a point in time; a naive one is UTC")
     expires: Interval | None = setting(None, "seconds from the call after which it is not started any more")
-    timeout: Interval | None = setting(None, "seconds it may run before it is ended")
-    soft_timeout: Interval | None = setting(None, "seconds it may run before it is told to end")
-    result_ttl: Interval | None = setting(None, "seconds that its results are kept; none: as long as final invocations are")
     parallel_batch_size: Annotated[int, Meta(ge=1, le=500)] = setting(500, "calls that `parallelize` submits in one batch, all or nothing")
     registration_concurrency: ConcurrencyScope = setting("disabled", "what makes a call a duplicate of one that is not final yet")
     running_concurrency: ConcurrencyScope = setting("disabled", "of what only one may run at a time")
     key_arguments: tuple[str, ...] = setting((), "the arguments that count where concurrency is by `keys`")
-    on_diff_non_key_args_raise: bool = setting(False, "a duplicate by keys whose other arguments differ is an error")
     reroute_on_concurrency_control: bool = setting(True, "what may not run now waits for its turn; else it is dropped")
-    limits: tuple[Limit, ...] = setting((), "how many may run at once or start in a time, by key")
-    unique: Unique | None = setting(None, "which calls are not registered again, and for how long")
-    call_result_cache: bool = setting(False, "an equal call returns the stored result instead of running again")
+    limits: tuple[Limit, ...] = setting((), "how many may run at once, by key")
     disable_cache_args: tuple[str, ...] = setting((), "arguments that are never stored apart from the record; `*` is all")
     force_new_workflow: bool = setting(False, "each invocation begins a workflow of its own")
     secret_args: tuple[str, ...] = setting((), "arguments that are shown nowhere")

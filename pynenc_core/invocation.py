@@ -109,6 +109,11 @@ class Invocation(Generic[R]):
         """Cancel it, or ask its owner to: `cancelled`, `requested` or `already final`. Raises InvocationNotFoundError."""
         return self._orchestrator.cancel(self._id, by=self._orchestrator.routing.context().runner_id, reason=reason)
 
+    def learn(self, record: InvocationRecord | None) -> None:
+        """Keep a record that somebody has read for many, if it is final."""
+        if record is not None and record.state.final:
+            self._final = record
+
     def _wait(self, timeout: float | None) -> None:
         if not wait_for_any(self._orchestrator, [self._id], timeout):
             raise InvocationTimeoutError(self._id, str(self.status), timeout or 0.0)

@@ -53,9 +53,11 @@ def load(locator: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise  # the module is there, and something that it imports is not
-        raise AppLocatorError(locator, f"there is no module {error.name!r} on the import path") from error
+        missing = f"there is no module {error.name!r} on the import path"
+        raise AppLocatorError(locator, missing) from error
     for name in path.split("."):
         if not hasattr(found, name):
-            raise AppLocatorError(locator, f"module {module_name!r} has no {path!r}")
+            missing = f"module {module_name!r} has no {path!r}"
+            raise AppLocatorError(locator, missing)
         found = getattr(found, name)
     return found

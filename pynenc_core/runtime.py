@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pynenc_core.composition import AppParts
+from pynenc_core.errors.runners import AppLocatorError
 from pynenc_core.locator import load, locate
 from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.orchestration.current import current_runner, in_runner
@@ -18,6 +19,7 @@ from pynenc_core.orchestration.executor import ThreadExecutor
 from pynenc_core.orchestration.services import RunnerDuties
 from pynenc_core.orchestration.shared import SharedCache
 from pynenc_core.orchestration.shutdown import classify_signal, stop_signals
+from pynenc_core.ports.app_records import AppInfo
 from pynenc_core.ports.runner import BaseRunner
 
 
@@ -47,13 +49,20 @@ class RunnerSide(AppParts):
         """Return where another process finds this app. Raises AppLocatorError."""
         return self.found_as or locate(self, self.made_in)
 
+    def info(self) -> AppInfo:
+        """Return what a store says of this app, so that somebody who only finds the store can import it."""
+        try:
+            return AppInfo(app_id=self.app_id, locator=self.locator())
+        except AppLocatorError:
+            return AppInfo(app_id=self.app_id)
+
     def make_runner(self, name: str = "") -> BaseRunner:
         """Return a new runner of this name, of the configured class, or of the installed one of the highest rank.
 
         Raises as `runner_spec` does.
         """
         spec = self.runner_spec(name)
-        runner = self.plugins.catalog.load_class(spec, BaseRunner)(self)  # type: ignore[type-abstract]
+        runner = self.plugins.catalog.make(spec, BaseRunner, self)
         if not name and not self.conf.app.runner_cls:
             self.logger.info("app %s runs with the %s runner, the best that is installed", self.app_id, spec.name)
         return runner
@@ -116,6 +125,7 @@ class RunnerSide(AppParts):
     def announce(self, context: RunnerContext) -> None:
         """Tell that a runner starts, and which tasks it knows."""
         self.orchestrator.announce(context)
+        self.state_backend.store_app_info(self.info())
         self.logger.info("runner %s starts, with %d tasks", context.runner_id, len(self.tasks.ids))
         self.plugins.hooks.notify("pynenc_runner_started", runner=current_runner.get())
 

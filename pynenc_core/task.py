@@ -57,7 +57,8 @@ class TaskLogger(logging.LoggerAdapter[logging.Logger]):
                 "runner_id": job.context.runner_id,
                 "workflow_id": job.record.invocation.workflow.workflow_id,
             }
-        return msg, {**kwargs, "extra": {**ids, **(kwargs.get("extra") or {})}}
+        given: dict[str, object] = kwargs.get("extra") or {}
+        return msg, {**kwargs, "extra": {**ids, **given}}
 
 
 class Task(Generic[P, R]):
@@ -124,8 +125,9 @@ class Task(Generic[P, R]):
         return self.definition.signature.bind(tuple(call), {})
 
     def _handle(self, orchestrator: AppOrchestrator, invocation_id: str, reused: bool) -> Invocation[R]:
-        kind = ReusedInvocation if reused else Invocation
-        return kind(orchestrator, invocation_id, self.definition)
+        if reused:
+            return ReusedInvocation(orchestrator, invocation_id, self.definition)
+        return Invocation(orchestrator, invocation_id, self.definition)
 
     def _inline(self, bound: Mapping[str, Any]) -> SyncInvocation[R]:
         value, error = run_inline(self._host.orchestrator.engine, self.definition, bound)
@@ -142,7 +144,7 @@ def define(function: Callable[..., Any], options: TaskSettings) -> TaskDefinitio
     """
     if isinstance(function, Task):
         raise TaskDefinitionError(function.task_id, "it is a task already; decorate the function once")
-    if isinstance(function, (staticmethod, classmethod)) or not inspect.isfunction(function):
+    if not inspect.isfunction(function):
         raise TaskDefinitionError(repr(function), "only functions can be tasks; for a class, decorate a function that makes and uses it")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TaskDefinitionError(function.__qualname__, "it is a generator, whose values no result can carry; return a list")

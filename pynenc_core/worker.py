@@ -1,7 +1,8 @@
 """The main of every child process: `python -m pynenc_core.worker <locator>`, told the rest on its standard input.
 
-The first line is a `WorkerStart`; then come lines of control: `{"stop": grace_seconds}`, and `{"signals": [...]}` with
-requests for what runs here. When standard input ends, the parent is gone: what runs is handed back at once.
+The first line is a `WorkerStart`; then come lines of control: `{"stop": grace_seconds}`, and, with each heartbeat that the
+parent gives, `{"signals": [...]}` with requests for what runs here. When standard input ends, the parent is gone: what runs
+is handed back at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any, BinaryIO
 
 import msgspec
@@ -21,7 +23,7 @@ from pynenc_core.locator import load
 from pynenc_core.logs import install_handler
 from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.plugins import PluginSnapshot
-from pynenc_core.ports.runner import ExecutorRunner
+from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.runtime import Duties
 from pynenc_core.runtime import WorkerStart
 
@@ -32,13 +34,24 @@ class Control(msgspec.Struct):
     """One line of control."""
 
     stop: float | None = None
-    signals: list[Signal] = []
+    signals: list[Signal] | None = None
 
 
 class NoDuties:
     """A worker's parent gives its heartbeats and knows from the operating system whether it lives."""
 
-    may_claim = True
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._renewed = time.monotonic()
+
+    def note_renewal(self) -> None:
+        """Note that the parent has just given a heartbeat."""
+        self._renewed = time.monotonic()
+
+    @property
+    def may_claim(self) -> bool:
+        """False while no heartbeat was given for one lease: the parent stands still, and others recover what is claimed here."""
+        return time.monotonic() - self._renewed < self._lease
 
     def start(self) -> None:
         """Do nothing."""
@@ -47,6 +60,9 @@ class NoDuties:
         """Do nothing."""
 
     def beat_now(self) -> None:
+        """Do nothing."""
+
+    def stand_down(self) -> None:
         """Do nothing."""
 
 
@@ -59,7 +75,8 @@ class WorkerRunner(ExecutorRunner):
         self._grace = self.conf.grace_period_sec
 
     def _open_duties(self) -> Duties:
-        return NoDuties()
+        self._lease = NoDuties(self.conf.runner_considered_dead_after_minutes * 60)
+        return self._lease
 
     @property
     def max_parallel_slots(self) -> int:
@@ -88,7 +105,8 @@ class WorkerRunner(ExecutorRunner):
         """Carry out lines of control until they end."""
         for line in control:
             told = msgspec.json.decode(line, type=Control)
-            if told.signals:
+            if told.signals is not None:
+                self._lease.note_renewal()  # such a line comes with each heartbeat
                 self._deliver(told.signals)
             if told.stop is not None:
                 self._grace = told.stop
@@ -105,7 +123,7 @@ def main() -> int:
     sys.path[:] = start.path
     try:
         app = _app(start)
-        worker = WorkerRunner(app, start.context, start.slots)
+        worker = WorkerRunner(app, start.context.in_process(os.getpid()), start.slots)
     except (PynencError, ImportError) as error:
         if isinstance(error, BackendUnavailableError):
             raise

@@ -8,6 +8,7 @@ import sysconfig
 import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -48,9 +49,9 @@ class Folder:
 
 
 def list_folder(name: str) -> Folder:
-    """Return what is in a folder of the library; OSError when it cannot be listed."""
+    """Return what is in a folder of the library; nothing, if it may not be listed."""
     modules, folders = [], []
-    with os.scandir(library() / name) as entries:
+    with suppress(PermissionError), os.scandir(library() / name) as entries:
         for entry in entries:
             inner = f"{name}/{entry.name}" if name else entry.name
             if entry.name.endswith(".py") and entry.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 import time
 from collections import Counter
@@ -25,7 +26,6 @@ from pynenc_core.status import CLAIMABLE, OWNED, Status
 
 State = Literal["ok", "note", "wrong"]
 
-_DEPENDENCIES = ("attrs", "click", "cronsim", "msgspec", "pluggy", "typed-settings")
 _SKEW = 5.0  # seconds between our clock and the store's that are worth a word
 _PLATFORMS = {
     "linux": "",
@@ -96,13 +96,16 @@ def _guarded(name: str, look: Callable[[], str]) -> Iterator[Check]:
 
 
 def _versions() -> Iterator[str]:
-    from importlib.metadata import PackageNotFoundError, version  # imported late: only the doctor asks
+    """Yield name and version of each distribution that the core's own names as needed."""
+    from importlib.metadata import PackageNotFoundError, requires, version  # imported late: only the doctor asks
 
-    for name in _DEPENDENCIES:
-        try:
-            yield f"{name} {version(name)}"
-        except PackageNotFoundError:
-            yield f"{name} missing"
+    for requirement in requires("pynenc-core") or ():
+        name = re.split(r"[^A-Za-z0-9_.-]", requirement, maxsplit=1)[0]
+        if "extra ==" not in requirement:
+            try:
+                yield f"{name} {version(name)}"
+            except PackageNotFoundError:
+                yield f"{name} missing"
 
 
 def _plugin(info: PluginInfo) -> Check:
@@ -140,7 +143,7 @@ def _risks(app: Pynenc) -> Iterator[Check]:
 def _health(app: Pynenc) -> Iterator[Check]:
     for answer in app.plugins.hooks.each("pynenc_healthcheck", app=app):
         if answer.error is not None:
-            yield Check(f"plugin {answer.plugin}", "wrong", str(answer.error))
+            yield Check(f"healthcheck of {answer.plugin}", "wrong", str(answer.error))
             continue
         for item in _items(answer.value):
             ok = _of(item, "ok")

@@ -45,7 +45,8 @@ def _apps_of_locator(locator: str) -> dict[str, Pynenc]:
     try:
         module = _import(module_name)
     except ModuleNotFoundError as error:
-        raise AppNotFoundError(locator, f"there is no module {error.name!r} on the import path") from error
+        problem = f"there is no module {error.name!r} on the import path"
+        raise AppNotFoundError(locator, problem) from error
     if not path:
         found = _apps_in(module)
         if not found:
@@ -54,10 +55,12 @@ def _apps_of_locator(locator: str) -> dict[str, Pynenc]:
     value: object = module
     for name in path.split("."):
         if not hasattr(value, name):
-            raise AppNotFoundError(locator, f"module {module_name!r} has no {path!r}")
+            problem = f"module {module_name!r} has no {path!r}"
+            raise AppNotFoundError(locator, problem)
         value = getattr(value, name)
     if not isinstance(value, Pynenc):
-        raise AppNotFoundError(locator, f"that is no app, it is of type {type(value).__name__}")
+        problem = f"that is no app, it is of type {type(value).__name__}"
+        raise AppNotFoundError(locator, problem)
     return {f"{module_name}:{path}": value}
 
 
@@ -142,4 +145,4 @@ def _current_directory() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError as error:
-        raise NoAppFoundError("the current directory, which was removed") from error
+        raise NoAppFoundError("the current directory (which was removed)") from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import attrs
 import click
 
+from pynenc_core.app import Pynenc
 from pynenc_core.cli.checks import Check, check_app, check_defaults, check_environment
 from pynenc_core.cli.exits import FAILED
 from pynenc_core.cli.output import columns
@@ -37,7 +38,7 @@ def doctor(session: Session) -> None:
 
 def _checks(session: Session) -> Iterator[Check]:
     try:
-        app = session.app_or_none
+        app: Pynenc | None = session.app_or_none
     except PynencError as error:
         yield from check_environment(session.plugins, session.reserved)
         yield Check("app", "wrong", str(error))

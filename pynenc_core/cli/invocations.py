@@ -37,7 +37,7 @@ def invocation() -> None:
 @pass_session
 def list_(session: Session, *, statuses: tuple[str, ...], task: str, limit: int, newest: bool, after: str) -> None:
     """List invocations, by the time they were registered."""
-    app = session.app
+    app: Pynenc = session.app
     query = Query(statuses=frozenset(map(Status, statuses)), task_id=_task_id(app, task))
     find = app.orchestrator.engine.state.find
     # one more than is shown tells whether there are more

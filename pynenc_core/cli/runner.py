@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pynenc_core.app import Pynenc
 from pynenc_core.cli.session import Session, common_options, pass_session
 from pynenc_core.cli.stores import store_of
 from pynenc_core.logs import install_handler
@@ -23,7 +24,7 @@ def start(session: Session, name: str | None) -> None:
 
     The exit code is 0 after a clean stop.
     """
-    app = session.app
+    app: Pynenc = session.app
     install_handler(app)
     made = app.make_runner(name or "")
     spec = app.runner_spec(name or "")

@@ -12,9 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pynenc_core.app import Pynenc
 from pynenc_core.cli import EarlyStop
-from pynenc_core.cli.discovery import find_app
 from pynenc_core.cli.output import write_json, write_text
 from pynenc_core.errors.cli import NoAppFoundError
 from pynenc_core.plugins import PluginManager
@@ -33,20 +31,22 @@ class Session:
         """The names of the core's own commands."""
         self.json = False
         self.debug = False
-        self._app: Pynenc | None = None
+        self._app: Any = None
 
     @property
-    def app(self) -> Pynenc:
-        """The app that was named, or that is in the current directory.
+    def app(self) -> Any:
+        """The app, a `Pynenc`: the one that was named, or that is in the current directory.
 
         Raises UsageError where there is none or more than one, AppModuleError where its module does not import.
         """
         if self._app is None:
+            from pynenc_core.cli.discovery import find_app  # imported late: help and listings of plugins need no app
+
             self._app = find_app(self.locator)
         return self._app
 
     @property
-    def app_or_none(self) -> Pynenc | None:
+    def app_or_none(self) -> Any:
         """The same; None where none was named and none is here. Raises as `app` does for everything else."""
         try:
             return self.app

@@ -26,7 +26,7 @@ def show(session: Session, *, origin: bool, changed: bool) -> None:
 
     Where there is no app, the settings are those that files and variables give.
     """
-    app = session.app_or_none
+    app: Pynenc | None = session.app_or_none
     lines = [line for line in (app or Pynenc()).conf.origins() if not (changed and line.is_default)]
     if app is None:
         click.echo("no app was named and none is here: this is what files and variables say", err=True)

@@ -34,10 +34,10 @@ def put_aside(invocation: InvocationDTO, now: float, full: Limit | None) -> tupl
     return to, f"limit {full.key!r} of {full.most} is full"
 
 
-def starts(invocation: InvocationDTO, state: State, ask: Ask, claimed: int) -> bool:
-    """Return whether a claim, the one after `claimed` others of the same call, becomes RUNNING in the same step."""
+def starts(invocation: InvocationDTO, state: State, ask: Ask, started: int) -> bool:
+    """Return whether what is claimed becomes RUNNING in the same step, where `started` others of the same call did."""
     known = ask.known_tasks is None or invocation.task_id in ask.known_tasks
-    return claimed < ask.start and known and not state.suspect
+    return started < ask.start and known and not state.suspect
 
 
 def full_limit(limits: Iterable[Limit], holders: Callable[[str], int]) -> Limit | None:

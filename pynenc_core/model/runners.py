@@ -40,6 +40,10 @@ class RunnerContext:
         """Return the context of a process that registers invocations without being a runner."""
         return cls.of_this_process("ExternalRunner", external_runner_id())
 
+    def in_process(self, pid: int) -> RunnerContext:
+        """Return this context as that of the process `pid`: a worker's is made by its parent, before there is a process."""
+        return attrs.evolve(self, pid=pid)
+
     def lineage(self) -> tuple[RunnerContext, ...]:
         """Return this context and its parents, itself first."""
         return (self, *(self.parent.lineage() if self.parent else ()))

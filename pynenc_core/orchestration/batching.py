@@ -54,9 +54,14 @@ class Chain:
         return outcomes, ahead
 
     @property
+    def loaded(self) -> bool:
+        """Whether there is anything here besides what runs."""
+        return bool(self._outcomes or self._ahead)
+
+    @property
     def overdue(self) -> bool:
         """Whether something here has waited longer than anything should."""
-        return bool(self._outcomes or self._ahead) and self._clock.monotonic() - self._since > PATIENCE
+        return self.loaded and self._clock.monotonic() - self._since > PATIENCE
 
 
 class Shortness:

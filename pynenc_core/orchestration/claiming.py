@@ -18,6 +18,7 @@ from pynenc_core.orchestration.slots import Slots
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 
+_FAR = float("inf")
 _NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease
 
 
@@ -37,12 +38,24 @@ class Claiming:
         self._next_due: float | None = None
         self._look_again: float | None = None
         self._courier: Courier
-        self._hand: Callable[[Sequence[Job]], None]
+        self._hand: Callable[[Sequence[Job], int], None]
         self._relieve: Callable[[], bool]
+        self._loaded: Callable[[], bool]
+        self._awaiting = False
+        self._awaits_until = _FAR
 
-    def start(self, courier: Courier, hand: Callable[[Sequence[Job]], None], relieve: Callable[[], bool]) -> None:
-        """Begin: `hand` runs jobs, each on a slot that is reserved for it; `relieve` takes off slots what waits too long there."""
-        self._courier, self._hand, self._relieve = courier, hand, relieve
+    def start(
+        self,
+        courier: Courier,
+        hand: Callable[[Sequence[Job], int], None],
+        relieve: Callable[[], bool],
+        loaded: Callable[[], bool],
+    ) -> None:
+        """Begin: `hand` runs jobs on so many slots that are reserved for them; `relieve` takes off slots what waits too long there.
+
+        `loaded` says whether anything waits on a slot at all.
+        """
+        self._courier, self._hand, self._relieve, self._loaded = courier, hand, relieve, loaded
         threading.Thread(target=self._claim_on, name="pynenc-claimer", daemon=True).start()
 
     def ask(self, want: int) -> Ask:
@@ -62,12 +75,21 @@ class Claiming:
             open_to_new = self._slots.open_to_new() and self._may_claim()
         return self._ahead() if open_to_new else 0
 
+    def note_load(self) -> None:
+        """Learn that something waits on a slot, which nobody would relieve while the claimer blocks in the dispatcher."""
+        if self._awaiting:
+            self._engine.dispatcher.wake()
+
     def note_reply(self, reply: ClaimReply, want: int, deliver: Callable[[Sequence[Signal]], None]) -> None:
         """Learn from a reply, before anyone goes on."""
         if want:
             self._dry = len(reply.claimed) < want
             self._next_due = reply.next_due
+            if self._awaiting and reply.next_due is not None and reply.next_due < self._awaits_until:
+                self._engine.dispatcher.wake()  # the claimer would sleep beyond it: what another claim has seen is no news to it
         self._holdings.note(reply.claimed)
+        if self._courier.in_doubt:
+            self._slots.tell()
         if reply.signals:
             deliver(reply.signals)
 
@@ -84,34 +106,52 @@ class Claiming:
         return self._settings.settle_batch if self.shortness else 1
 
     def _claim_on(self) -> None:
-        while True:
-            with self._slots.changed:
-                while not self._slots.closed and not self._has_reason():
-                    self._slots.changed.wait(self._longest_wait())
-                    if self._settings.settle_batch > 1:
-                        break
-                if self._slots.closed:
-                    return
-                alone = bool(self._holdings.suspects) and self._slots.reserve_alone()
-                free = 0 if alone or self._dry or not self._may_claim() else self._slots.reserve_for_claim()
-                idle = not alone and not free and self._has_reason()
+        while not self._courier.given_up:
             try:
-                if alone:
-                    self._run_alone(self._holdings.suspects.pop(0))
-                elif free:
-                    self._claim(free)
-                elif not self._relieve() and idle:
-                    self._await_work()
-            except BackendUnavailableError:
-                return  # the courier gave up: this process ends
+                if not self._slots.closed:
+                    self._claim_once()
+                elif self._slots.taken and self._settings.settle_batch > 1:  # what stands behind a slow one still waits
+                    self._rest(PATIENCE)
+                    self._relieve()
+                else:
+                    return
+            except BackendUnavailableError as error:
+                if not self._courier.given_up:
+                    self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
+                    self._rest(_NOT_ALLOWED_LOOK)
             except Exception:
                 self._engine.logger.exception("runner %s could not claim; it goes on", self._context.runner_id)
                 self._courier.in_doubt = True
+                self._rest(_NOT_ALLOWED_LOOK)
+
+    def _claim_once(self) -> None:
+        with self._slots.changed:
+            while not (self._slots.closed or self._has_reason() or self._doubt_is_due()):
+                self._slots.changed.wait(self._longest_wait())
+                if self._settings.settle_batch > 1:
+                    break
+            if self._slots.closed:
+                return
+            alone = bool(self._holdings.suspects) and self._slots.reserve_alone()
+            free = 0 if alone or self._dry or self._doubt_is_due() or not self._may_claim() else self._slots.reserve_for_claim()
+            idle = not alone and not free and self._has_reason()
+        if alone:
+            self._run_alone(self._holdings.suspects.pop(0))
+        elif free:
+            self._claim(free)
+        elif not self._clear_doubt() and not self._relieve() and idle:
+            self._await_work()
+
+    def _rest(self, seconds: float) -> None:
+        with self._slots.changed:
+            self._slots.changed.wait(seconds)
 
     def _longest_wait(self) -> float | None:
         if not self._may_claim():
             return _NOT_ALLOWED_LOOK
-        return PATIENCE if self._settings.settle_batch > 1 and self._slots.taken else None
+        if self._settings.settle_batch > 1 and self._slots.taken:
+            return PATIENCE
+        return None if self._look_again is None else max(0.0, self._look_again - self._engine.clock.monotonic())
 
     def _has_reason(self) -> bool:
         if self._holdings.suspects and self._slots.free == self._slots.count:
@@ -121,32 +161,41 @@ class Claiming:
     def _claim(self, free: int) -> None:
         jobs: Sequence[Job] = ()
         try:
-            self._look_for_lost_claims()
             jobs = self.take_in(self._courier.exchange(want=free * self._ahead()).claimed)
         finally:
             if len(jobs) < free:
                 self._slots.release(free - len(jobs))
-        self._hand(jobs)
+        self._hand(jobs, free)
 
-    def _look_for_lost_claims(self) -> None:
-        """After a lost reply, and once more a lease later: such a call may be carried out after the first look."""
-        now = self._engine.clock.monotonic()
+    def _doubt_is_due(self) -> bool:
+        return self._courier.in_doubt or (self._look_again is not None and self._engine.clock.monotonic() >= self._look_again)
+
+    def _clear_doubt(self) -> bool:
+        """Look for lost claims after a lost reply, and once more a lease later: such a call may be carried out late."""
+        if not self._doubt_is_due():
+            return False
         in_doubt = self._courier.in_doubt
-        if in_doubt or (self._look_again is not None and now >= self._look_again):
-            self._holdings.reconcile(self._courier)
-            self._look_again = now + self._engine.lease if in_doubt else None
+        self._holdings.reconcile(self._courier)
+        self._look_again = self._engine.clock.monotonic() + self._engine.lease if in_doubt else None
+        return True
 
     def _await_work(self) -> None:
         timeout = self._settings.idle_claim_timeout_sec
-        if self._next_due is not None:
-            timeout = min(timeout, max(0.0, self._next_due - self._engine.state.now()))
+        self._awaits_until = _FAR
+        self._awaiting = True  # before the look at what is due and loaded: who changes that looks the other way round
+        due = self._next_due
+        if due is not None:
+            self._awaits_until = due
+            timeout = min(timeout, max(0.0, due - self._engine.state.now()))
+        if self._loaded():
+            timeout = min(timeout, PATIENCE)
+        if self._look_again is not None:
+            timeout = min(timeout, max(0.0, self._look_again - self._engine.clock.monotonic()))
         try:
             self._engine.dispatcher.await_work(self._settings.queues, timeout)
-        except BackendUnavailableError as error:
-            self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
-            with self._slots.changed:
-                self._slots.changed.wait(_NOT_ALLOWED_LOOK)
-        self._dry = False
+        finally:
+            self._awaiting = False
+            self._dry = False
 
     def _run_alone(self, record: InvocationRecord) -> None:
         job: Job | None = None
@@ -159,7 +208,7 @@ class Claiming:
             with self._slots.changed:
                 self._slots.suspects_waiting = bool(self._holdings.suspects)
             if job is None:
-                self._holdings.drop(record.invocation_id)
+                self._holdings.drop(record.invocation_id, record.state.claim)
                 self._slots.release()
         if job is not None:
-            self._hand([job])
+            self._hand([job], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from pynenc_core.serializers.exceptions import decode_exception, encode_exceptio
 from pynenc_core.signatures import content_hash, decode_call, decode_result, encode_call, encode_result
 
 _ALL = "*"
+_OWN = "pynenc_core."
 _ERROR = Where("(any task)", "exception")
 
 
@@ -86,7 +88,8 @@ class CallCodec:
         return decode_result(definition.signature, self.serializer, data)
 
     def encode_error(self, error: BaseException) -> tuple[Payload, tuple[Blob, ...]]:
-        """Encode an exception as data; never fails."""
+        """Encode an exception as data, its traceback from the task's own code on; never fails."""
+        error.__traceback__ = _from_the_task_on(error.__traceback__)
         try:
             data = self._tell(error)
         except Exception:  # noqa: BLE001 - a backend's own way may fail; the invocation has to end all the same
@@ -108,3 +111,11 @@ class CallCodec:
     def _place(self, data: bytes, where: Where) -> tuple[Payload, tuple[Blob, ...]]:
         blobs: list[Blob] = []
         return self.data.pack(data, where, blobs, ttl=self._keep), tuple(blobs)
+
+
+def _from_the_task_on(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out how we came to call the task; all of it stays when nothing but our own code is in it."""
+    own = traceback
+    while own is not None and str(own.tb_frame.f_globals.get("__name__", "")).startswith(_OWN):
+        own = own.tb_next
+    return own or traceback

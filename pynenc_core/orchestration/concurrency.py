@@ -11,8 +11,13 @@ from pynenc_core.orchestration.registry import TaskDefinition
 
 def limits_of(definition: TaskDefinition, call: CallDTO) -> tuple[Limit, ...]:
     """Return the limits that a call's invocation has to find room in before it runs."""
-    key = _key(str(definition.options.running_concurrency), definition.options.key_arguments, call)
-    return (Limit(f"running:{key}", 1),) if key else ()
+    options = definition.options
+    key = _key(str(options.running_concurrency), options.key_arguments, call)
+    running = (Limit(f"running:{key}", 1),) if key else ()
+    return running + tuple(
+        Limit(f"limit:{number}:{_key('keys' if each.key_arguments else 'task', each.key_arguments, call)}", each.concurrency)
+        for number, each in enumerate(options.limits)
+    )
 
 
 def unique_key_of(definition: TaskDefinition, call: CallDTO) -> str:

@@ -7,7 +7,7 @@ with one slot there is nothing to wait for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import attrs
@@ -74,7 +74,7 @@ class Courier:
         return Delivery(parcel.refused, parcel.claimed)
 
     @contextmanager
-    def nothing_in_flight(self) -> Iterator[None]:
+    def nothing_in_flight(self) -> Generator[None, None, None]:
         """Hold every exchange back for a moment: what the store says then is what everybody here knows."""
         with self._turn:
             while self._busy:
@@ -86,6 +86,11 @@ class Courier:
             with self._turn:
                 self._busy = False
                 self._turn.notify_all()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it tries nothing again any more."""
+        return self._given_up.is_set()
 
     def give_up(self) -> None:
         """Stop trying again: the process ends, and others will recover what it owned."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from pynenc_core.model import InvocationRecord, RunnerContext, Signal
+from pynenc_core.model import InvocationRecord, RunnerContext, Signal, SignalKind
 from pynenc_core.status import Owner
 
 
@@ -24,21 +24,36 @@ class Job:
         """What its slot has on hand besides it."""
         self.has_slot = True
         self.paused = False
-        self.interest: object | None = None
-        """What it waits, or last waited, for."""
+        self.pausing = threading.Lock()
+        """Held while what it waits for, or that it goes on, is written."""
+        self.awaits: frozenset[str] = frozenset()
+        """While it is paused: what the store knows it waits for."""
+        self.interests: list[Any] = []
+        """What its threads wait, or last waited, for; changed with `lock` held."""
         self.waits = 0
         """How many threads or coroutines of this invocation wait for others at the moment."""
+        self.ended = False
+        """The task itself has returned; a thread that it left behind may still run."""
         self.abandoned = False
         """Its owner is somebody else by now, or it is final: whatever it still does counts for nothing."""
         self.thread = 0
         self.in_user_code = False
+        self.stop_coroutine: Callable[[], object] | None = None
+        """While its coroutine runs: what cancels it, called from any thread."""
         self.interrupt: Signal | None = None
         """A request that the running code has yet to be told of."""
+        self.exception_set = False
+        """An exception was set in its thread, and may not have been raised yet."""
 
     @property
     def invocation_id(self) -> str:
         """The id of the invocation."""
         return self.record.invocation.invocation_id
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether somebody asked to cancel it."""
+        return self.interrupt is not None and self.interrupt.kind is SignalKind.CANCEL
 
     @property
     def owner(self) -> Owner:
@@ -53,7 +68,7 @@ current_context: ContextVar[RunnerContext | None] = ContextVar("pynenc_current_c
 
 
 @contextmanager
-def in_runner(runner: object, context: RunnerContext) -> Iterator[None]:
+def in_runner(runner: object, context: RunnerContext) -> Generator[None, None, None]:
     """Make a runner and its context the current ones."""
     was_runner, was_context = current_runner.set(runner), current_context.set(context)
     try:

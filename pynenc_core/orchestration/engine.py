@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol
 
 import attrs
 
 from pynenc_core.config import OrchestratorSettings, RunnerSettings
-from pynenc_core.model import Change, InvocationRecord
+from pynenc_core.model import Change, InvocationRecord, Refusal
 from pynenc_core.orchestration.codec import CallCodec
 from pynenc_core.orchestration.registry import TaskRegistry
 from pynenc_core.ports.clock import Clock
@@ -48,6 +48,12 @@ class Engine:
     hooks: Hooks
     runner_settings: RunnerSettings
     orchestrator_settings: OrchestratorSettings
+
+    def settle(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+        """Write changes and tell observers of those that were written; return what was refused, in order."""
+        refused = self.dispatcher.settle(changes).refused
+        self.hooks.changed([change for change, refusal in zip(changes, refused, strict=True) if refusal is None])
+        return refused
 
     @property
     def lease(self) -> float:

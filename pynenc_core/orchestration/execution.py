@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, suppress
-from contextvars import Context, copy_context
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, suppress
+from contextvars import Context
 from typing import Any
 
 import attrs
 
 from pynenc_core.config import TaskSettings
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.invocations import RetryError
 from pynenc_core.errors.runners import TaskCancelled, UnknownTaskError
 from pynenc_core.errors.serialization import PayloadDecodingError
-from pynenc_core.model import Change, Payload, SignalKind
+from pynenc_core.model import Change, Payload
+from pynenc_core.orchestration.coroutines import run_coroutine
 from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.clock import SYSTEM_RANDOM
 from pynenc_core.ports.transitions import change, reason_of
 from pynenc_core.status import Status
-
-_ARRIVAL = 1.0  # seconds in which a thread meets an exception that was set in it
 
 
 @attrs.frozen
@@ -64,13 +63,6 @@ def _default_decision(failure: Failure) -> RetryDecision:
     return RetryDecision(again=True, delay=delay * (1 + options.retry_jitter * SYSTEM_RANDOM.uniform(-1, 1)))
 
 
-def call_function(definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a task's function in this thread, on an event loop of the thread if it is a coroutine function."""
-    if definition.is_async:
-        return _run_coroutine(definition.function, *args, **kwargs)
-    return definition.function(*args, **kwargs)
-
-
 class Execution:
     """Executes jobs of one process; asked by the executor, and by runners that bring their own threads or processes."""
 
@@ -93,11 +85,15 @@ class Execution:
             arguments = self._engine.codec.decode_arguments(definition, job.record.call)
         except PayloadDecodingError as error:
             return self._set_aside(job, error)
+        except BackendUnavailableError:
+            raise  # says nothing about the invocation
+        except Exception as error:  # noqa: BLE001 - tried again it would raise again, for ever
+            return self._failed(job, definition, error)
         try:
             value = self._call(job, definition, arguments)
             outcome, blobs = self._engine.codec.encode_result(definition, value)
         except TaskCancelled as error:
-            return None if job.abandoned else self._failed(job, definition, error)
+            return self._cancelled(job) if job.cancel_requested else self._failed(job, definition, error)
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like end the task, never the worker
             return self._failed(job, definition, error)
         return self._change(job, (Status.SUCCESS,), outcome=outcome, blobs=blobs)
@@ -106,21 +102,31 @@ class Execution:
         args, kwargs = arguments
         with _UserCode(job):
             if definition.is_async:
-                return _run_coroutine(self._call_async, job, definition, args, kwargs)
-            with ExitStack() as scopes:
-                for scope in self._engine.hooks.scopes(job.record):
+                return run_coroutine(job, self._call_async(job, definition, args, kwargs))
+            around = tuple(self._engine.hooks.scopes(job.record))
+            if not around:
+                return definition.function(*args, **kwargs)
+            own = _Own()
+            with own.kept(), ExitStack() as scopes:
+                for scope in around:
                     if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
                         scopes.enter_context(scope)
-                return call_function(definition, args, kwargs)
+                with own:
+                    own.value = definition.function(*args, **kwargs)
+            return own.outcome()
 
     async def _call_async(self, job: Job, definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        async with AsyncExitStack() as scopes:
-            for scope in self._engine.hooks.scopes(job.record):
-                if isinstance(scope, AbstractAsyncContextManager):
-                    await scopes.enter_async_context(scope)
-                else:
-                    scopes.enter_context(scope)
-            return await definition.function(*args, **kwargs)
+        own = _Own()
+        with own.kept():
+            async with AsyncExitStack() as scopes:
+                for scope in self._engine.hooks.scopes(job.record):
+                    if isinstance(scope, AbstractAsyncContextManager):
+                        await scopes.enter_async_context(scope)
+                    else:
+                        scopes.enter_context(scope)
+                with own:
+                    own.value = await definition.function(*args, **kwargs)
+        return own.outcome()
 
     def _failed(self, job: Job, definition: TaskDefinition, error: BaseException) -> Change:
         outcome, blobs = self._engine.codec.encode_error(error)
@@ -129,10 +135,25 @@ class Execution:
         self._engine.logger.debug("invocation %s of %s raised %s", job.invocation_id, definition.task_id, reason)
         if not decision.again:
             return self._change(job, (Status.FAILED,), outcome=outcome, blobs=blobs, reason=reason, attempts=1)
+        self._look_for_requests(job)
+        if job.cancel_requested:  # it is not worth another attempt
+            return self._cancelled(job)
         if decision.delay > 0:
             due = self._engine.state.now() + decision.delay
             return self._change(job, (Status.RETRY, Status.SCHEDULED), due=due, reason=reason, attempts=1)
         return self._change(job, (Status.RETRY,), reason=reason, attempts=1)
+
+    def _look_for_requests(self, job: Job) -> None:
+        """Learn of a request that no heartbeat has brought yet: once this is released, perhaps for hours, nobody would answer it."""
+        with suppress(BackendUnavailableError):
+            record = self._engine.state.get([job.invocation_id]).get(job.invocation_id)
+            if record is not None and record.state.owner == job.owner:
+                job.interrupt = job.interrupt or record.side.signal
+
+    def _cancelled(self, job: Job) -> Change:
+        asked = job.interrupt
+        by, reason = (asked.by, asked.reason) if asked is not None else ("", "")
+        return change(job.record, (Status.CANCELLED,), by=by, owner=job.owner, reason=reason)
 
     def _set_aside(self, job: Job, error: PynencError) -> Change:
         self._engine.logger.warning("invocation %s is quarantined: %s", job.invocation_id, error)
@@ -151,6 +172,39 @@ class Execution:
         return change(job.record, through, by=job.context.runner_id, owner=job.owner, outcome=outcome, suspect=suspect, **details)
 
 
+class _Own:
+    """What a task itself returned or raised: scopes around it see that, and replace neither."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self.error = error
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Pass over whatever scopes made of an error of the task's own."""
+        try:
+            yield
+        except BaseException:
+            if self.error is None:
+                raise
+
+    def outcome(self) -> Any:
+        """Return or raise it."""
+        error, self.error = self.error, None
+        if error is None:
+            return self.value
+        try:
+            raise error
+        finally:
+            del error  # its traceback refers to this frame: a cycle, which would keep all that the task had alive
+
+
 class _UserCode:
     """While a job's own code runs in this thread, so that a request may reach it as an exception, and only then."""
 
@@ -159,32 +213,38 @@ class _UserCode:
 
     def __enter__(self) -> None:
         with self._job.lock:
+            if self._job.cancel_requested or self._job.abandoned:  # perhaps while it stood behind another one on its slot
+                raise TaskCancelled(self._job.invocation_id)
             self._job.thread = threading.get_ident()
             self._job.in_user_code = True
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         with self._job.lock:
             self._job.in_user_code = False
-            on_its_way = self._job.interrupt is not None and not isinstance(error, TaskCancelled)
-        if on_its_way:
-            # The exception was set in this thread and has not been raised yet: meet it here rather than in our own code.
-            try:
-                deadline = time.monotonic() + _ARRIVAL
-                while time.monotonic() < deadline:
-                    pass
-            except TaskCancelled:
-                return
+            if self._job.exception_set:  # take it back if it was not raised yet: it is not meant for our own code
+                _set_exception(self._job.thread, None)
 
 
 def interrupt(job: Job) -> None:
-    """Raise TaskCancelled in the thread that runs a job's own code, if it is in it; at its next step in Python code."""
-    import ctypes  # imported late: only a cancellation needs it
+    """Raise TaskCancelled in the thread that runs a job's own code, if it is in it; at its next step in Python code.
 
+    A coroutine is cancelled where it awaits.
+    """
     with job.lock:
-        if job.interrupt is None or job.interrupt.kind is not SignalKind.CANCEL or not job.in_user_code:
+        if not (job.cancel_requested and job.in_user_code):
+            return
+        if job.stop_coroutine is not None:
+            job.stop_coroutine()
             return
         error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job.invocation_id)})
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(job.thread), ctypes.py_object(error))
+        job.exception_set = True
+        _set_exception(job.thread, error)
+
+
+def _set_exception(thread: int, error: type[BaseException] | None) -> None:
+    import ctypes  # imported late: only a cancellation needs it
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
 
 
 def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
@@ -192,26 +252,3 @@ def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
         TaskCancelled.__init__(self, invocation_id)
 
     return init
-
-
-_loops = threading.local()
-
-
-class _LoopOfThread:
-    """Goes when its thread does, and closes the thread's event loop: otherwise its sockets stay until they are collected."""
-
-    def __init__(self, runner: Any) -> None:
-        self.runner = runner
-
-    def __del__(self) -> None:
-        with suppress(Exception):  # nobody is left who could be told
-            self.runner.close()
-
-
-def _run_coroutine(function: Callable[..., Coroutine[Any, Any, Any]], *args: Any, **kwargs: Any) -> Any:
-    import asyncio  # imported late: a process without async tasks never needs it
-
-    kept: _LoopOfThread | None = getattr(_loops, "kept", None)
-    if kept is None:
-        kept = _loops.kept = _LoopOfThread(asyncio.Runner())  # one loop a thread: making one costs more than most tasks
-    return kept.runner.run(function(*args, **kwargs), context=copy_context())

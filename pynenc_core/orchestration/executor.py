@@ -22,7 +22,8 @@ from pynenc_core.orchestration.holdings import Holdings
 from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
-from pynenc_core.orchestration.waiting import Interest, Interests
+from pynenc_core.orchestration.waiting import Interests
+from pynenc_core.status import FINAL
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
 _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
@@ -40,8 +41,8 @@ class ThreadExecutor:
         self._holdings = Holdings(engine, context)
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim)
         self._courier = Courier(engine, self._claiming.ask, self._note_reply)
-        self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on)
-        self._outside = Interests(engine.state, engine.clock)
+        self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
+        self._outside = Interests(engine.state, engine.clock, engine.logger)
         self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots)
         self._chains: set[Chain] = set()
 
@@ -57,7 +58,7 @@ class ThreadExecutor:
 
     def start(self) -> None:
         """Begin to claim and to run."""
-        self._claiming.start(self._courier, self._hand, self._relieve)
+        self._claiming.start(self._courier, self._hand, self._relieve, self._loaded)
 
     def stop_claiming(self) -> None:
         """Take nothing new from now on; what runs goes on."""
@@ -67,17 +68,21 @@ class ThreadExecutor:
     def drain(self, grace: float, hurry: threading.Event) -> int:
         """Wait up to `grace` seconds (or until `hurry`) for what runs, hand back the rest; return how many went back.
 
-        What waits for others is handed back as soon as nothing runs here: it might wait for ever.
+        What waits for others is handed back as soon as nothing runs here: it might wait for ever. Nobody waits for what
+        was cancelled and does not end: its outcome counts no more.
         """
         self.stop_claiming()
         deadline = self._engine.clock.monotonic() + grace
         with self._slots.changed:
-            while self._slots.taken and not hurry.is_set():
+            while self._slots.taken > self._holdings.still_at_it() and not hurry.is_set():
                 left = deadline - self._engine.clock.monotonic()
                 if left <= 0:
                     break
                 self._slots.changed.wait(min(left, _HURRY_LOOK))
-        handed = self._holdings.abandon_all()
+        jobs = self._holdings.jobs()
+        handed = [*(change for chain in list(self._chains) for change in chain.unload()[0]), *self._holdings.abandon_all()]
+        for job in jobs:
+            self._interrupt_waits(job)
         self._say_last_words(handed)
         self._threads.close()
         return len(handed)
@@ -111,16 +116,20 @@ class ThreadExecutor:
 
     # Running.
 
-    def _hand(self, jobs: Sequence[Job]) -> None:
-        """Run jobs that were claimed together, on as many slots as were reserved for them."""
-        ahead = max(1, self._engine.runner_settings.settle_batch)
-        for start in range(0, len(jobs), ahead):
-            self._threads.hand(self._chain(jobs[start : start + ahead]))
+    def _hand(self, jobs: Sequence[Job], slots: int) -> None:
+        """Run jobs that were claimed together, on the slots that were reserved for them: at most one for each job."""
+        for first in range(min(slots, len(jobs))):
+            self._threads.hand(self._load(Chain(self._engine.clock), jobs[first::slots]))
 
-    def _chain(self, jobs: Sequence[Job]) -> Job:
-        chain = Chain(self._engine.clock)
+    def _load(self, chain: Chain, jobs: Sequence[Job]) -> Job:
         self._chains.add(chain)
-        return chain.load(jobs)
+        first = chain.load(jobs)
+        if len(jobs) > 1:
+            self._claiming.note_load()
+        return first
+
+    def _loaded(self) -> bool:
+        return any(chain.loaded for chain in list(self._chains))
 
     def _run_chain(self, first: Job) -> None:
         job: Job | None = first
@@ -132,38 +141,46 @@ class ThreadExecutor:
         began = self._engine.clock.monotonic()
         try:
             outcome = self._execution.run(job, self._runner)
-            if job.paused:  # a thread or coroutine of its own still waits, but the task itself has ended
-                self._pausing.resume(job)
+            self._pausing.finish(job)
         except Exception:
-            self._engine.logger.exception("invocation %s is left to recovery after an error of the executor", job.invocation_id)
+            self._engine.logger.exception("invocation %s is handed back after an error of the executor", job.invocation_id)
             self._courier.in_doubt = True
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
-        if isinstance(job.interest, Interest):
-            job.interest.close()
+        with job.lock:
+            idle = [interest for interest in job.interests if not interest.in_use]
+        for interest in idle:
+            interest.close()
         self._slots.no_longer_alone(job)
         chain: Chain = job.chain
         if outcome is not None and not job.abandoned and (following := chain.keep(outcome)):
-            self._holdings.drop(job.invocation_id)
+            self._holdings.keep(job)
             return following
         return self._settle(job, chain, outcome)
 
     def _settle(self, job: Job, chain: Chain, outcome: Change | None) -> Job | None:
         kept, ahead = chain.unload()
         settling = [*kept, *([outcome] if outcome is not None and not job.abandoned else [])]
-        want = self._claiming.want_for_one() if job.has_slot and not ahead else 0
+        awaited = self._slots.awaited_alone(job.invocation_id)  # then who waited for it takes the slot before anything new
+        want = self._claiming.want_for_one() if job.has_slot and not ahead and not awaited else 0
         claimed: Sequence[InvocationRecord] = ()
         try:
             delivery = self._courier.exchange(settling, want=want)
             claimed = delivery.claimed
+            if awaited and delivery.refused and delivery.refused[-1] is None and outcome is not None and outcome.to in FINAL:
+                self._slots.promise(job.invocation_id)
             late = [refusal.invocation_id for refusal in delivery.refused if refusal is not None]
             if late:
                 self._engine.logger.info("outcomes came too late, somebody else owns these by now: %s", ", ".join(late))
         except BackendUnavailableError as error:
             self._engine.logger.warning("the outcome of invocation %s is lost to recovery: %s", job.invocation_id, error)
-        self._holdings.drop(job.invocation_id)
+        except Exception:
+            self._engine.logger.exception("the outcome of invocation %s could not be written; it is handed back", job.invocation_id)
+            self._courier.in_doubt = True
+        self._holdings.drop(job.invocation_id, job.owner.claim)
+        self._holdings.settled(kept)
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
-            return chain.load(following)
+            return self._load(chain, following)
         self._chains.discard(chain)
         if job.has_slot:
             self._slots.release()
@@ -173,7 +190,7 @@ class ThreadExecutor:
         """Let others run on the slot of a job that waits: what stood behind it, or what was claimed as it paused."""
         following = [*ahead, *self._claiming.take_in(claimed)]
         if following:
-            self._threads.hand(self._chain(following))
+            self._threads.hand(self._load(Chain(self._engine.clock), following))
         else:
             self._slots.release()
         self._chains.discard(job.chain)
@@ -185,10 +202,11 @@ class ThreadExecutor:
         for chain in overdue:
             kept, ahead = chain.unload()
             changes += [*kept, *(self._holdings.not_begun(job) for job in ahead)]
-            for job in ahead:
-                self._holdings.drop(job.invocation_id)
         if changes:
-            self._courier.exchange(changes)
+            try:
+                self._courier.exchange(changes)
+            finally:
+                self._holdings.settled(changes)
         return bool(changes)
 
     # Requests, and the end.
@@ -198,10 +216,15 @@ class ThreadExecutor:
             if any(self._courier.exchange([self._holdings.cancelled(job, signal.by, signal.reason)]).refused):
                 return  # its own outcome came first
             job.abandoned = True
-        if isinstance(job.interest, Interest):
-            job.interest.interrupt()
-        self._slots.tell()
+        self._interrupt_waits(job)
         interrupt(job)
+
+    def _interrupt_waits(self, job: Job) -> None:
+        with job.lock:
+            interests = list(job.interests)
+        for interest in interests:
+            interest.interrupt()
+        self._slots.tell()
 
     def _say_last_words(self, handed: Sequence[Change]) -> None:
         patience = threading.Timer(_LAST_WORDS, self._courier.give_up)

@@ -9,7 +9,7 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Signal
 from pynenc_core.orchestration.engine import Engine
 
-_SIGNAL_LOOK = 1.0  # seconds: a running invocation is told within a second that it was cancelled
+_SIGNAL_LOOK = 0.8  # seconds: a running invocation is told within a second that it was cancelled
 
 
 class Heartbeat:
@@ -71,12 +71,13 @@ class Heartbeat:
         if self._contact_since is None or self._last_beat is None or began - self._last_beat >= self._engine.lease:
             self._contact_since = began
         self._last_beat = began
-        if signals:
-            self._deliver(signals)
+        self._deliver(signals)  # also when there are none: it tells a child that its lease was renewed
 
     def _beat_on(self) -> None:
         next_beat = self._engine.clock.monotonic() + self.interval
-        while not self._ended.wait(self._pause_until(next_beat)):
+        while not self._ended.wait(max(0.0, min(next_beat - self._engine.clock.monotonic(), _SIGNAL_LOOK))):
+            if not (self._busy() or self._away or self._engine.clock.monotonic() >= next_beat):
+                continue  # what begins to run meanwhile must not wait for the next heartbeat
             try:
                 self.turn()
             except BackendUnavailableError as error:
@@ -90,7 +91,3 @@ class Heartbeat:
                     self._engine.logger.info("runner %s gives its heartbeat again", self._runner_id)
                 self._away = False
             next_beat = self._engine.clock.monotonic() + self.interval
-
-    def _pause_until(self, next_beat: float) -> float:
-        left = max(0.0, next_beat - self._engine.clock.monotonic())
-        return min(left, _SIGNAL_LOOK) if self._busy() or self._away else left

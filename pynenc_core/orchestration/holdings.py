@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import attrs
 
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.runners import UnknownTaskError
-from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext
+from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
+
+_Claim = tuple[str, int]
+"""An invocation and the number of its claim."""
 
 
 class Holdings:
@@ -23,8 +28,8 @@ class Holdings:
         self._engine = engine
         self._context = context
         self._lock = threading.Lock()
-        self._jobs: dict[str, Job] = {}
-        self._known: set[str] = set()
+        self._jobs: dict[_Claim, Job] = {}
+        self._known: set[_Claim] = set()
         """The jobs, and what was claimed and is not a job yet."""
         self.suspects: list[InvocationRecord] = []
         """Claimed, to be started when nothing else runs here."""
@@ -32,11 +37,11 @@ class Holdings:
     def note(self, records: Iterable[InvocationRecord]) -> None:
         """Note what a claim brought, before anybody else can look."""
         with self._lock:
-            self._known.update(record.invocation_id for record in records)
+            self._known.update((record.invocation_id, record.state.claim) for record in records)
 
     def take_in(self, records: Sequence[InvocationRecord], courier: Courier) -> list[Job]:
         """Return the jobs to run now; keep suspects for later, park what this process has no task for."""
-        jobs = []
+        jobs: list[Job] = []
         for record in records:
             if record.state.status is Status.RUNNING:
                 jobs.append(self.begin(record))
@@ -49,20 +54,44 @@ class Holdings:
     def begin(self, record: InvocationRecord) -> Job:
         """Return the job of an invocation that is RUNNING."""
         job = Job(record, self._context)
+        job.interrupt = _cancel_request(record)
+        claim = (record.invocation_id, record.state.claim)
         with self._lock:
-            self._jobs[record.invocation_id] = job
-            self._known.add(record.invocation_id)
+            self._jobs[claim] = job
+            self._known.add(claim)
         return job
 
-    def drop(self, invocation_id: str) -> None:
-        """Forget what is settled, or somebody else's."""
+    def drop(self, invocation_id: str, claim: int) -> None:
+        """Forget what is settled, or somebody else's; by its claim, since the invocation may be here again under a newer one."""
         with self._lock:
-            self._jobs.pop(invocation_id, None)
-            self._known.discard(invocation_id)
+            self._jobs.pop((invocation_id, claim), None)
+            self._known.discard((invocation_id, claim))
+
+    def settled(self, changes: Iterable[Change]) -> None:
+        """Forget what these changes released."""
+        for each in changes:
+            self.drop(each.invocation_id, each.expect.claim)
+
+    def keep(self, job: Job) -> None:
+        """Note that a job has ended and that its outcome is kept for later: it is no job any more, and ours all the same."""
+        with self._lock:
+            self._jobs.pop((job.invocation_id, job.owner.claim), None)
 
     def job(self, invocation_id: str) -> Job | None:
-        """Return the job of an invocation, if it runs or waits here."""
-        return self._jobs.get(invocation_id)
+        """Return the job of an invocation, if it runs or waits here; of several claims the newest one's."""
+        with self._lock:
+            mine = [job for (known, _), job in self._jobs.items() if known == invocation_id]
+        return max(mine, key=lambda job: job.owner.claim, default=None)
+
+    def jobs(self) -> list[Job]:
+        """Return the jobs that run or wait here."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def still_at_it(self) -> int:
+        """Return how many slots are taken by code whose outcome counts no more: cancelled, or taken over."""
+        with self._lock:
+            return sum(1 for job in self._jobs.values() if job.abandoned and job.has_slot)
 
     def abandon_all(self) -> list[Change]:
         """Take everything away from its execution; return the changes that hand it back."""
@@ -87,10 +116,10 @@ class Holdings:
 
     def reconcile(self, courier: Courier) -> None:
         """Hand back what the store says is ours and nobody here knows of: claimed by a call whose reply was lost."""
-        courier.in_doubt = False
         with courier.nothing_in_flight():
             mine = self._engine.state.find(Query(runner_id=self._context.runner_id, statuses=OWNED), limit=1000)
-            lost = [self._given_back(record) for record in mine if record.invocation_id not in self._known]
+            lost = [self._given_back(record) for record in mine if (record.invocation_id, record.state.claim) not in self._known]
+            courier.in_doubt = False
         if lost:
             courier.exchange(lost)
             self._engine.logger.warning("%d invocations were claimed by a call whose reply was lost; handed back", len(lost))
@@ -100,9 +129,14 @@ class Holdings:
         self._engine.logger.warning("invocation %s is parked: %s", record.invocation_id, error)
         owner = record.state.owner
         parked = change(record, (Status.PARKED,), by=self._context.runner_id, owner=owner, reason=str(error))
-        self.drop(record.invocation_id)
+        self.drop(record.invocation_id, record.state.claim)
+
+        def send() -> None:
+            with suppress(BackendUnavailableError):  # this process ends: it is left to recovery
+                courier.exchange([parked])
+
         # On a thread of its own: whoever took this in has the results of others to hand over first.
-        threading.Thread(target=courier.exchange, args=([parked],), name="pynenc-park", daemon=True).start()
+        threading.Thread(target=send, name="pynenc-park", daemon=True).start()
 
     def _given_back(self, record: InvocationRecord) -> Change:
         through = (Status.REROUTED,) if record.state.status is Status.PENDING else (Status.KILLED, Status.REROUTED)
@@ -112,3 +146,9 @@ class Holdings:
         status = Status.PAUSED if job.paused else Status.RUNNING
         record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=status))
         return change(record, through, by=by or self._context.runner_id, owner=job.owner, interruptions=interruptions, reason=reason)
+
+
+def _cancel_request(record: InvocationRecord) -> Signal | None:
+    """Return a request to cancel that nobody has answered yet: its attempt ended before it heard of it."""
+    signal = record.side.signal
+    return signal if signal is not None and signal.kind is SignalKind.CANCEL else None

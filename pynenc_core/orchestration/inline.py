@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Any
 
+from pynenc_core.orchestration.coroutines import run_apart
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import call_function, decide_retry
+from pynenc_core.orchestration.execution import decide_retry
 from pynenc_core.orchestration.registry import TaskDefinition
 
 
@@ -22,7 +23,7 @@ def run_inline(engine: Engine, definition: TaskDefinition, arguments: Mapping[st
     while True:
         try:
             args, kwargs = engine.codec.decode_arguments(definition, encoded.call)
-            value = copy_context().run(call_function, definition, args, kwargs)
+            value = copy_context().run(_call, definition, args, kwargs)
             payload, _ = engine.codec.encode_result(definition, value)
             return engine.codec.decode_result(definition, payload), None
         except KeyboardInterrupt:
@@ -32,3 +33,9 @@ def run_inline(engine: Engine, definition: TaskDefinition, arguments: Mapping[st
                 payload, _ = engine.codec.encode_error(error)
                 return None, engine.codec.decode_error(payload)
             attempts += 1
+
+
+def _call(definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if definition.is_async:
+        return run_apart(lambda: definition.function(*args, **kwargs))
+    return definition.function(*args, **kwargs)

@@ -24,11 +24,11 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
         Listings.__init__(self, engine)
         Upkeep.__init__(self, engine)
         self.routing = Routing(engine)
-        self._outside = Interests(engine.state, engine.clock)
+        self.outside = Interests(engine.state, engine.clock, engine.logger)
 
     def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
         """Block this thread until one of these is final; return which are, () after `timeout` seconds."""
-        return self._outside.wait(invocation_ids, timeout)
+        return self.outside.wait(invocation_ids, timeout)
 
     def await_work(self, timeout: float) -> bool:
         """Block until there may be something to claim; False after `timeout` seconds. `wake` ends it at once."""

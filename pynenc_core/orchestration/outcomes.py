@@ -13,7 +13,7 @@ from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.registry import TaskDefinition
-from pynenc_core.ports.transitions import change, raise_refusal, reason_of
+from pynenc_core.ports.transitions import change, owned_change, raise_refusal, reason_of
 from pynenc_core.status import OWNED, Owner, Status
 
 _PAGE = 200
@@ -81,19 +81,18 @@ class Outcomes:
         """Write a result together with SUCCESS. Raises as `set_invocation_status`, and ResultEncodingError."""
         record = self.record(invocation_id)
         outcome, blobs = self.engine.codec.encode_result(self.definition(record.invocation.task_id), result)
-        self.settle(change(record, (Status.SUCCESS,), by=by.runner_id, owner=by, outcome=outcome, blobs=blobs))
+        self.settle(owned_change(record, Status.SUCCESS, by, outcome=outcome, blobs=blobs))
 
     def set_invocation_exception(self, invocation_id: str, error: BaseException, by: Owner) -> None:
         """Write an exception together with FAILED. Raises as `set_invocation_status`."""
         record = self.record(invocation_id)
         outcome, blobs = self.engine.codec.encode_error(error)
         reason = reason_of(error)
-        self.settle(change(record, (Status.FAILED,), by=by.runner_id, owner=by, outcome=outcome, blobs=blobs, attempts=1, reason=reason))
+        self.settle(owned_change(record, Status.FAILED, by, outcome=outcome, blobs=blobs, attempts=1, reason=reason))
 
     def set_invocation_retry(self, invocation_id: str, error: BaseException, by: Owner) -> None:
         """Let an invocation be tried again after `error`; counts an attempt. Raises as `set_invocation_status`."""
-        reason = reason_of(error)
-        self.settle(change(self.record(invocation_id), (Status.RETRY,), by=by.runner_id, owner=by, attempts=1, reason=reason))
+        self.settle(owned_change(self.record(invocation_id), Status.RETRY, by, attempts=1, reason=reason_of(error)))
 
     def reroute_invocations(self, invocation_ids: Collection[str], runner_context: RunnerContext) -> int:
         """Hand back what this runner owns of these, as interruptions; return how many. The others are left alone."""
@@ -116,7 +115,7 @@ class Outcomes:
             return False
         through = (Status.KILLED, Status.REROUTED)
         killed = change(record, through, by=runner_id, owner=record.state.owner, interruptions=1, reason="its runner stopped it")
-        return self.engine.dispatcher.settle([killed]).refused[0] is None
+        return self.engine.settle([killed])[0] is None
 
     def cancel(self, invocation_id: str, *, by: str = "", reason: str = "") -> Cancellation:
         """Cancel what nobody owns at once; ask the owner otherwise. Raises InvocationNotFoundError."""
@@ -129,13 +128,13 @@ class Outcomes:
                 self.engine.state.mark([Mark(invocation_id=invocation_id, signal=signal)])
                 return Cancellation.REQUESTED
             cancelled = change(record, (Status.CANCELLED,), by=by, reason=reason)
-            if self.engine.dispatcher.settle([cancelled]).refused[0] is None:
+            if self.engine.settle([cancelled])[0] is None:
                 return Cancellation.CANCELLED
             # Somebody moved it on between the look and the write: look again.
 
     def settle(self, *changes: Change) -> None:
         """Write changes; raises for the first that is refused, when all others are written."""
-        self.raise_first(changes, self.engine.dispatcher.settle(changes).refused)
+        self.raise_first(changes, self.engine.settle(changes))
 
     def raise_first(self, changes: Sequence[Change], refused: Sequence[Any]) -> None:
         """Raise what the first refusal stands for."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import cast
 
 import attrs
 
-from pynenc_core.errors.invocations import ConcurrencyDeadlockError, WaitDepthError
+from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationStatusOwnershipError, WaitDepthError
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.model import Change, InvocationRecord, Mark, Refusal, Signal, SignalKind
 from pynenc_core.orchestration.circles import circle_through
@@ -20,6 +23,7 @@ from pynenc_core.status import Status
 
 _RANK_STEP = 1e-3  # seconds of rank by which awaited work comes before who waits for it
 _CIRCLE_LOOK = 0.25  # seconds a wait lasts before somebody looks whether it can ever end: most are over by then
+_CIRCLE_LOOK_MOST = 60.0  # seconds between later looks: a place beside a key may have closed the circle since
 
 
 class Pausing:
@@ -32,13 +36,18 @@ class Pausing:
         courier: Courier,
         want: Callable[[], int],
         pass_on: Callable[[Job, Sequence[InvocationRecord], Sequence[Job]], None],
+        settled: Callable[[Sequence[Change]], None],
     ) -> None:
-        """`want` says how many to claim for a slot that a pause frees; `pass_on` lets them run on it, or gives it back."""
+        """`want` says how many to claim for a slot that a pause frees; `pass_on` lets them run on it, or gives it back.
+
+        `settled` is told of kept outcomes that went along with a pause.
+        """
         self._engine = engine
         self._slots = slots
         self._courier = courier
         self._want = want
         self._pass_on = pass_on
+        self._settled = settled
         self._most = engine.runner_settings.max_paused_per_worker
 
     def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
@@ -46,55 +55,96 @@ class Pausing:
         if job.invocation_id in invocation_ids:
             raise ConcurrencyDeadlockError(job.invocation_id, (job.invocation_id,))
         interest = self._interest(job, invocation_ids)
-        arrived = interest.wait(invocation_ids, 0)
-        if arrived or timeout == 0:
-            return arrived
-        with job.lock:
-            job.waits += 1
-            first = job.waits == 1 and not job.paused
         try:
-            if first:
-                self._pause(job, tuple(invocation_ids))
-            return self._wait_paused(job, interest, invocation_ids, timeout, linger)
+            arrived = interest.wait(invocation_ids, 0)
+            if arrived or timeout == 0:
+                return arrived
+            if not self._begin_to_wait(job, invocation_ids):
+                return interest.wait(invocation_ids, timeout, linger)
+            try:
+                return self._wait_paused(job, interest, invocation_ids, timeout, linger)
+            finally:
+                with job.pausing:
+                    job.waits -= 1
+                    if job.waits == 0:  # while others of its threads wait it stays paused, or they would hold a slot
+                        self.resume(job)
         finally:
-            with job.lock:
-                job.waits -= 1
-                last = job.waits == 0 and job.paused
-            if last:  # others of its threads may still wait: then it stays paused, or they would hold a slot
-                self.resume(job)
+            interest.in_use = False
 
     def _interest(self, job: Job, invocation_ids: Collection[str]) -> Interest:
         with job.lock:
-            interest = job.interest
-            if not isinstance(interest, Interest) or not interest.covers(invocation_ids):
-                if isinstance(interest, Interest) and job.waits == 0:
-                    interest.close()
-                interest = job.interest = Interest(self._engine.state, self._engine.clock, invocation_ids)
-            return interest
+            for known in job.interests:
+                if not known.in_use and known.covers(invocation_ids):
+                    known.in_use = True
+                    return cast("Interest", known)
+        made = Interest(self._engine.state, self._engine.clock, invocation_ids)  # not under the lock: heartbeats take it too
+        made.in_use = True
+        with job.lock:
+            idle = [known for known in job.interests if not known.in_use]
+            job.interests = [*(known for known in job.interests if known.in_use), made]
+            too_late = job.abandoned or job.interrupt is not None
+        for known in idle:
+            known.close()
+        if too_late:
+            made.interrupt()
+        return made
+
+    def _begin_to_wait(self, job: Job, invocation_ids: Collection[str]) -> bool:
+        """Pause the job, or note what else it waits for; False for a thread that outlived its task, which may just block."""
+        with job.pausing:
+            if job.abandoned:
+                raise TaskCancelled(job.invocation_id)
+            if job.ended:
+                return False
+            if not job.paused:
+                self._pause(job, tuple(invocation_ids))
+            elif not job.awaits.issuperset(invocation_ids):
+                self._await_more(job, invocation_ids)
+            job.waits += 1
+            return True
+
+    def _await_more(self, job: Job, invocation_ids: Collection[str]) -> None:
+        # Written like the first ones: awaited work may be all that is claimed, and a circle may go through it.
+        awaits = job.awaits.union(invocation_ids)
+        again = self._paused_record(job)
+        more = change(
+            again,
+            (Status.RUNNING, Status.PAUSED),
+            by=job.context.runner_id,
+            owner=job.owner,
+            awaits=tuple(sorted(awaits)),
+            boost=self._boost(job),
+        )
+        self._must_be_written(job, more, self._courier.exchange([more]).refused[0])
+        self._slots.awaits_one(job, ())
+        job.awaits = awaits
 
     def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
-        look = _CIRCLE_LOOK if timeout is None else min(_CIRCLE_LOOK, timeout)
-        arrived = interest.wait(wanted, look, linger)
-        if arrived or job.interrupt is not None or timeout == look:
-            return arrived
-        circle = circle_through(self._engine.state, job.invocation_id)
-        if circle:
-            self._break(job, circle)
-        return interest.wait(wanted, None if timeout is None else timeout - look, linger)
+        clock, look = self._engine.clock, _CIRCLE_LOOK
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - clock.monotonic()
+            arrived = interest.wait(wanted, look if left is None else min(look, max(0.0, left)), linger)
+            if arrived or interest.interrupted or job.interrupt is not None or (left is not None and left <= look):
+                return arrived
+            look = min(look * 4, _CIRCLE_LOOK_MOST)
+            with suppress(BackendUnavailableError):  # there will be another look
+                self._break_circle(job)
 
-    def _break(self, job: Job, circle: Sequence[InvocationRecord]) -> None:
-        ids = tuple(record.invocation_id for record in circle)
-        youngest = max(circle, key=lambda record: record.invocation_id)  # ids sort by age
-        if youngest.invocation_id == job.invocation_id:
-            raise ConcurrencyDeadlockError(job.invocation_id, ids)
+    def _break_circle(self, job: Job) -> None:
+        circle = circle_through(self._engine.state, job.invocation_id)
+        if circle is None:
+            return
+        if circle.youngest_waiter == job.invocation_id:
+            raise ConcurrencyDeadlockError(job.invocation_id, circle.members)
         told = Signal(
-            invocation_id=youngest.invocation_id,
+            invocation_id=circle.youngest_waiter,
             kind=SignalKind.DEADLOCK,
-            claim=youngest.state.claim,
+            claim=circle.claim,
             by=job.context.runner_id,
-            circle=ids,
+            circle=circle.members,
         )
-        self._engine.state.mark([Mark(invocation_id=youngest.invocation_id, signal=told)])
+        self._engine.state.mark([Mark(invocation_id=circle.youngest_waiter, signal=told)])
 
     def _pause(self, job: Job, wanted: tuple[str, ...]) -> None:
         with self._slots.changed:
@@ -102,40 +152,62 @@ class Pausing:
                 raise WaitDepthError(job.invocation_id, self._most)
             self._slots.paused += 1
         kept, ahead = job.chain.unload()
-        boost = job.record.rank - _RANK_STEP
+        self._slots.awaits_one(job, wanted)
+        boost = self._boost(job)
         paused = change(job.record, (Status.PAUSED,), by=job.context.runner_id, owner=job.owner, awaits=wanted, boost=boost)
         try:
             delivery = self._courier.exchange([*kept, paused], want=0 if ahead else self._want())
         except BaseException:
+            self._slots.awaits_one(job, ())
             with self._slots.changed:
                 self._slots.paused -= 1
             raise
+        self._settled(kept)
         refusal = delivery.refused[-1]
         with job.lock:
-            job.paused, job.has_slot = refusal is None, False
+            job.paused, job.has_slot, job.awaits = refusal is None, False, frozenset(wanted)
         self._slots.no_longer_alone(job)
         self._pass_on(job, delivery.claimed, ahead)
         if refusal is not None:
+            self._slots.awaits_one(job, ())
             with self._slots.changed:
                 self._slots.paused -= 1
             self._must_be_written(job, paused, refusal)
 
-    def resume(self, job: Job) -> None:
-        """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over."""
-        took = self._slots.take_for_resume(job)
+    def finish(self, job: Job) -> None:
+        """Note that the task has returned; one that is paused, since threads of its own still wait, goes on first."""
+        with job.pausing:
+            job.ended = True
+            with suppress(TaskCancelled, ConcurrencyDeadlockError, InvocationStatusOwnershipError):  # nobody is left to hear it
+                self.resume(job, needs_slot=False)  # it runs no more: it only has to be RUNNING to be settled
+
+    def resume(self, job: Job, *, needs_slot: bool = True) -> None:
+        """Take a slot again and become RUNNING; raises what a signal asks for, or that the execution was taken over.
+
+        Call it with `job.pausing` held; does nothing for a job that is not paused.
+        """
+        if not job.paused:
+            return
+        goes_on = self._slots.take_for_resume(job) if needs_slot else not job.abandoned
+        self._slots.awaits_one(job, ())
         with self._slots.changed:
             self._slots.paused -= 1
         with job.lock:
-            job.paused, job.has_slot = False, took
+            job.paused, job.has_slot = False, goes_on and needs_slot
             signal = job.interrupt
-        if not took:
+        if not goes_on:
             raise TaskCancelled(job.invocation_id)
-        paused_record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=Status.PAUSED))
-        resumed = change(paused_record, (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
+        resumed = change(self._paused_record(job), (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
         delivery = self._courier.exchange([resumed])
         self._must_be_written(job, resumed, delivery.refused[0])
         if signal is not None and signal.kind is SignalKind.DEADLOCK:
             raise ConcurrencyDeadlockError(job.invocation_id, signal.circle)
+
+    def _boost(self, job: Job) -> float:
+        return job.record.rank - _RANK_STEP
+
+    def _paused_record(self, job: Job) -> InvocationRecord:
+        return attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=Status.PAUSED))
 
     def _must_be_written(self, job: Job, asked: Change, refusal: Refusal | None) -> None:
         if refusal is not None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, Query, SignalKind, full_limit
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
 
-MAX_CRASHES = 3  # promises.md, P5
 _PAGE = 200
 _STRANDED = frozenset({Status.KILLED, Status.PENDING_RECOVERY, Status.RUNNING_RECOVERY})
 _DEATHS = "runner_death"
@@ -31,13 +32,14 @@ class Recovery:
     def turn(self, now: float) -> int:
         """Recover whatever needs it at the store's time `now`; return how many invocations were moved on."""
         alive = self.alive(now)
-        return (
-            sum(self._recover_of(runner, records, "its lease was over", now) for runner, records in self._of_the_dead(alive).items())
-            + self._unstrand()
-            + self._unpark(alive, now)
-            + self._wake_limited()
-            + self._engine.dispatcher.republish()
+        steps: tuple[Callable[[], int], ...] = (
+            lambda: self._recover_the_dead(alive, now),
+            self._unstrand,
+            lambda: self._unpark(alive, now),
+            self._wake_limited,
+            self._engine.dispatcher.republish,
         )
+        return sum(self._tolerant("a part of the sweep", step) for step in steps)
 
     def hand_on(self, runner_id: str, reason: str) -> int:
         """Recover at once all that a runner owned which is known to be dead; return how many invocations."""
@@ -64,6 +66,10 @@ class Recovery:
             if record.state.runner_id not in alive:
                 yield record
 
+    def _recover_the_dead(self, alive: Collection[str], now: float) -> int:
+        dead = self._of_the_dead(alive)
+        return sum(self._recover_of(runner, records, "its lease was over", now) for runner, records in dead.items())
+
     def _of_the_dead(self, alive: Collection[str]) -> dict[str, list[InvocationRecord]]:
         dead: dict[str, list[InvocationRecord]] = defaultdict(list)
         for record in self._pages(Query(statuses=OWNED)):
@@ -74,12 +80,11 @@ class Recovery:
     def _recover_of(self, runner_id: str, records: Sequence[InvocationRecord], reason: str, now: float | None) -> int:
         suspects = self._suspects(runner_id, [r.invocation_id for r in records if r.state.status is Status.RUNNING])
         longest = self._engine.orchestrator_settings.max_pending_seconds
-        changes = []
-        for record in records:
-            too_young = now is not None and record.state.status is Status.PENDING and now - record.state.since <= longest
-            if not too_young:
-                changes.append(self._recovered(record, suspects, f"its runner {runner_id} is gone: {reason}"))
-        return self._write(changes)
+        old_enough = [
+            record for record in records if now is None or record.state.status is not Status.PENDING or now - record.state.since > longest
+        ]
+        reason = f"its runner {runner_id} is gone: {reason}"
+        return self._move(old_enough, lambda record: self._recovered(record, suspects, reason))
 
     def _suspects(self, runner_id: str, running: Sequence[str]) -> frozenset[str]:
         """Return all that ran in a process when it died, also if another sweep has recovered some of it already."""
@@ -88,7 +93,7 @@ class Recovery:
         state = self._engine.state
         state.put_value(_DEATHS, runner_id, msgspec.json.encode(running), if_absent=True, ttl=_REMEMBER)
         known = state.get_values(_DEATHS, [runner_id]).get(runner_id)
-        return frozenset(msgspec.json.decode(known, type=list[str]) if known else running)
+        return frozenset(_names(known) if known else ()) | frozenset(running)
 
     def _recovered(self, record: InvocationRecord, suspects: Collection[str], reason: str) -> Change:
         ran = record.state.status is Status.RUNNING
@@ -100,31 +105,30 @@ class Recovery:
             return change(record, (into, Status.REROUTED), by=self._by, reason=reason)
         if len(suspects) > 1 and record.invocation_id in suspects:
             return change(record, (into, Status.REROUTED), by=self._by, reason=reason, suspect=True)
-        if record.state.crashes + 1 >= MAX_CRASHES:
-            reason = f"crashed its worker {MAX_CRASHES} times; the last time: {reason}"
+        if record.state.crashes + 1 >= self._engine.orchestrator_settings.max_crashes:
+            reason = f"crashed its worker {record.state.crashes + 1} times; the last time: {reason}"
             self._engine.logger.warning("invocation %s is quarantined: %s", record.invocation_id, reason)
             return change(record, (into, Status.QUARANTINED), by=self._by, reason=reason, crashes=1)
         return change(record, (into, Status.REROUTED), by=self._by, reason=reason, crashes=1)
 
     def _unstrand(self) -> int:
         stranded = self._pages(Query(statuses=_STRANDED))
-        return self._write([change(record, (Status.REROUTED,), by=self._by, reason="left behind between two steps") for record in stranded])
+        return self._move(stranded, lambda record: self._rerouted(record, "left behind between two steps"))
 
     def _unpark(self, alive: Collection[str], now: float) -> int:
         parked = list(self._pages(Query(statuses=frozenset({Status.PARKED}))))
         if not parked:
             return 0
         announced = self._engine.state.get_values(_KNOWN_TASKS, alive).values()
-        known = {task for tasks in announced for task in msgspec.json.decode(tasks, type=list[str])}
+        known = {task for tasks in announced for task in _names(tasks)}
         longest = self._engine.orchestrator_settings.max_parked_hours * 3600
-        changes = []
-        for record in parked:
+
+        def move(record: InvocationRecord) -> Change:
             if record.invocation.task_id in known:
-                changes.append(change(record, (Status.REROUTED,), by=self._by, reason="a living runner knows its task"))
-            elif now - record.state.since > longest:
-                reason = f"no runner knew its task for {longest / 3600:g} h"
-                changes.append(change(record, (Status.QUARANTINED,), by=self._by, reason=reason))
-        return self._write(changes)
+                return self._rerouted(record, "a living runner knows its task")
+            return change(record, (Status.QUARANTINED,), by=self._by, reason=f"no runner knew its task for {longest / 3600:g} h")
+
+        return self._move([each for each in parked if each.invocation.task_id in known or now - each.state.since > longest], move)
 
     def _wake_limited(self) -> int:
         """Reroute who waits although all its limits have room, lowest rank first: normally the release of a slot does it."""
@@ -132,26 +136,74 @@ class Recovery:
         if not waiting:
             return 0
         taken = Counter(self._engine.state.holders({limit.key for record in waiting for limit in record.invocation.limits}))
-        free = []
+        free: list[InvocationRecord] = []
         for record in waiting:
             limits = record.invocation.limits
             if full_limit(limits, taken.__getitem__) is None:
                 taken.update({limit.key for limit in limits})  # so that no more are woken than there is room for
                 free.append(record)
-        return self._write([change(record, (Status.REROUTED,), by=self._by, reason="its limits have room") for record in free])
+        return self._move(free, lambda record: self._rerouted(record, "its limits have room"))
 
-    def _write(self, changes: Sequence[Change]) -> int:
-        written = 0
-        for start in range(0, len(changes), _PAGE):
-            reply = self._engine.dispatcher.settle(changes[start : start + _PAGE])
-            written += sum(refusal is None for refusal in reply.refused)
-        return written
+    def _rerouted(self, record: InvocationRecord, reason: str) -> Change:
+        return change(record, (Status.REROUTED,), by=self._by, reason=reason)
+
+    def _move(self, records: Iterable[InvocationRecord], how: Callable[[InvocationRecord], Change]) -> int:
+        """Move records on; return how many. One that cannot be moved on is logged and does not stop the others."""
+        moving = iter(records)
+        return sum(self._move_page(page, how) for page in iter(lambda: list(islice(moving, _PAGE)), []))
+
+    def _move_page(self, page: Sequence[InvocationRecord], how: Callable[[InvocationRecord], Change]) -> int:
+        try:
+            return sum(refusal is None for refusal in self._engine.settle([how(record) for record in page]))
+        except BackendUnavailableError:
+            raise
+        except Exception:
+            if len(page) == 1:
+                self._engine.logger.exception("invocation %s cannot be recovered; it is passed over", page[0].invocation_id)
+                return 0
+        return sum(self._move_page([record], how) for record in page)
+
+    def _tolerant(self, what: str, step: Callable[[], int]) -> int:
+        try:
+            return step()
+        except BackendUnavailableError:
+            raise
+        except Exception:
+            self._engine.logger.exception("%s failed; it is tried again in the next one", what)
+            return 0
 
     def _pages(self, query: Query) -> Iterator[InvocationRecord]:
-        after = ""
-        while page := self._engine.state.find(query, after=after, limit=_PAGE):
+        """Yield what the query fits; around a record that cannot be read, from both ends."""
+        unread = yield from self._from_one_end(query, newest_first=False)
+        if unread is not None:
+            self._engine.logger.error("a record that a sweep came to cannot be read; it is passed over", exc_info=unread)
+            yield from self._from_one_end(query, newest_first=True)
+
+    def _from_one_end(self, query: Query, *, newest_first: bool) -> Generator[InvocationRecord, None, Exception | None]:
+        edge, limit, find = "", _PAGE, self._engine.state.find
+        while True:
+            try:
+                ends = {"before": edge} if newest_first else {"after": edge}
+                page = find(query, **ends, limit=limit, newest_first=newest_first)
+            except BackendUnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a store raises over what it cannot read
+                if limit == 1:
+                    return error
+                limit = 1
+                continue
+            if not page:
+                return None
             yield from page
-            after = page[-1].invocation_id
+            edge = page[-1].invocation_id
+
+
+def _names(data: bytes) -> list[str]:
+    """Return the names in a stored list; none of one that cannot be read."""
+    try:
+        return msgspec.json.decode(data, type=list[str])
+    except msgspec.DecodeError:
+        return []
 
 
 def announce_tasks(engine: Engine, runner_id: str) -> None:
@@ -161,4 +213,4 @@ def announce_tasks(engine: Engine, runner_id: str) -> None:
     reason = "a runner that knows its task has started"
     known = [record for record in parked if record.invocation.task_id in engine.tasks.ids]
     if changes := [change(record, (Status.REROUTED,), by=runner_id, reason=reason) for record in known]:
-        engine.dispatcher.settle(changes)
+        engine.settle(changes)

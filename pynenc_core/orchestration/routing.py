@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC
 from itertools import islice
 from typing import Any
 
+from pynenc_core.config import TaskSettings
 from pynenc_core.identifiers import new_id
 from pynenc_core.model import Batch, InvocationDTO, NewInvocation, RunnerContext, Submitted, WorkflowIdentity
 from pynenc_core.orchestration.codec import EncodedCall
@@ -49,7 +52,9 @@ class Routing:
         blobs = {blob.key: blob for encoded in calls for blob in encoded.blobs}
         if new[0].invocation.workflow.workflow_id == new[0].invocation.invocation_id:
             self._engine.state.store_workflow_type(definition.task_id)  # once a minute: no index of a store lists the types
-        return self._engine.dispatcher.submit(Batch(batch_id=batch_id, invocations=new, blobs=tuple(blobs.values())))
+        # Never without an id of its own: under it a store remembers the answer to a batch, so that a repetition gets the same.
+        submitted = Batch(batch_id=batch_id or new[0].invocation.invocation_id, invocations=new, blobs=tuple(blobs.values()))
+        return self._engine.dispatcher.submit(submitted)
 
     def _new(self, definition: TaskDefinition, encoded: EncodedCall, batch_id: str, rank: float, now: float, by: str) -> NewInvocation:
         options, job, invocation_id = definition.options, running_job.get(), new_id()
@@ -75,7 +80,7 @@ class Routing:
             batch_id=batch_id,
             registered_by=by,
         )
-        return NewInvocation(invocation=invocation, call=encoded.call, due=now + options.delay if options.delay else None)
+        return NewInvocation(invocation=invocation, call=encoded.call, due=_due(options, now))
 
     def context(self) -> RunnerContext:
         """Return the context of who registers here: the current runner's, or this process's own outside of any."""
@@ -83,7 +88,16 @@ class Routing:
         if context is not None:
             return context
         with self._lock:
-            if self._outside is None or self._outside.pid != RunnerContext.external().pid:
+            if self._outside is None or self._outside.pid != os.getpid():
                 self._outside = RunnerContext.external()
-                self._engine.state.store_runner_context(self._outside)
-            return self._outside
+            outside = self._outside
+        self._engine.state.store_runner_context(outside)  # once a minute: the store may have been purged meanwhile
+        return outside
+
+
+def _due(options: TaskSettings, now: float) -> float | None:
+    after = now + options.delay if options.delay else None
+    if options.eta is None:
+        return after
+    eta = options.eta if options.eta.tzinfo else options.eta.replace(tzinfo=UTC)
+    return max(eta.timestamp(), after or 0.0)

@@ -145,3 +145,7 @@ class RunnerDuties:
     def beat_now(self) -> None:
         """Give a heartbeat at once."""
         self._heartbeat.turn()
+
+    def stand_down(self) -> None:
+        """Give the services up; the heartbeats go on until `stop`."""
+        self._role.stop()

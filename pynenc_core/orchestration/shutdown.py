@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -22,11 +22,12 @@ def classify_signal(signum: int | None) -> str:
 
 
 @contextmanager
-def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Iterator[None]:
+def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Generator[None, None, None]:
     """Route the stopping signals to `stop`, and call `wake` after each from a thread, until the block ends.
 
-    The handler itself writes to the pipe, when `stop` has set its flags: the interpreter's wake-up descriptor is written
-    before the handler runs, and who is woken by that may look at the flags too soon, and never again.
+    The pipe is written twice. The interpreter writes a byte at the signal itself: the main thread may be about to block where
+    nothing would let it run the handler. The handler writes another when `stop` has set its flags: who is woken by the first
+    may look at them too soon, and never again.
     """
     if threading.current_thread() is not threading.main_thread():
         logger.warning("signals are left alone: only the main thread of a process may handle them, and this is another one")
@@ -46,6 +47,7 @@ def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Call
             wake()
 
     before = {number: signal.signal(number, handle) for number in _STOPPING}
+    descriptor_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     pumping = threading.Thread(target=pump, name="pynenc-signals", daemon=True)
     pumping.start()
     try:
@@ -53,6 +55,7 @@ def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Call
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor_before)
         os.close(writing)
         pumping.join(1.0)
         with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from pynenc_core.orchestration.current import Job
 
@@ -23,6 +24,10 @@ class Slots:
         """Nothing new is taken until everything here is free, so that a suspect can run alone."""
         self._resuming: deque[Job] = deque()
         self._alone: Job | None = None
+        self._awaiting: dict[str, Job] = {}
+        """By what it waits for: a paused job that waits for nothing else."""
+        self._promised: set[Job] = set()
+        """Jobs that are about to resume, since the one thing they wait for is final; the slot of that one is theirs."""
 
     @property
     def taken(self) -> int:
@@ -31,7 +36,7 @@ class Slots:
 
     def open_to_new(self) -> bool:
         """Return whether a slot that is free, or about to be, may go to new work. Call it with `changed` held."""
-        return not (self.closed or self.suspects_waiting or self._resuming or self._alone)
+        return not (self.closed or self.suspects_waiting or self._resuming or self._promised or self._alone)
 
     def reserve_for_claim(self) -> int:
         """Take every free slot for a claim; 0 when none may go to new work. Call it with `changed` held."""
@@ -52,6 +57,31 @@ class Slots:
         with self.changed:
             self._alone = job
 
+    def awaits_one(self, job: Job, wanted: Sequence[str]) -> None:
+        """Note what a job that pauses waits for: if it is one thing only, the job goes on as soon as that is final.
+
+        With nothing wanted, forget that it waits.
+        """
+        with self.changed:
+            for known in [known for known, waiting in self._awaiting.items() if waiting is job]:
+                del self._awaiting[known]
+            if len(wanted) == 1:
+                self._awaiting[wanted[0]] = job
+            if job in self._promised:
+                self._promised.discard(job)
+                self.changed.notify_all()
+
+    def awaited_alone(self, invocation_id: str) -> bool:
+        """Return whether a paused job here goes on when this one is final: then its slot is not for new work."""
+        return invocation_id in self._awaiting
+
+    def promise(self, invocation_id: str) -> None:
+        """Keep the slot of an invocation that is final now for the job that waited for it."""
+        with self.changed:
+            job = self._awaiting.pop(invocation_id, None)
+            if job is not None and job.paused and not job.abandoned:
+                self._promised.add(job)
+
     def release(self, count: int = 1) -> None:
         """Give slots back."""
         with self.changed:
@@ -68,6 +98,7 @@ class Slots:
     def take_for_resume(self, job: Job) -> bool:
         """Block until the job has a slot again, in the order of asking; False when it was abandoned meanwhile."""
         with self.changed:
+            self._promised.discard(job)
             self._resuming.append(job)
             try:
                 while not job.abandoned and not (self._resuming[0] is job and self.free > 0 and self._alone is None):

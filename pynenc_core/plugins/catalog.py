@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pynenc_core.errors.plugins import (
     BackendPromiseError,
@@ -140,7 +140,7 @@ class Catalog:
         try:
             return import_target(spec.target)
         except Exception as error:
-            raise self._target_error(spec, describe(error)) from error
+            raise _target_error(self._offers, spec, describe(error)) from error
 
     def load_class(self, spec: TargetSpec, base: type[T]) -> type[T]:
         """Import a spec's target and check that it is a subclass of `base`. Raises PluginTargetError."""
@@ -148,7 +148,11 @@ class Catalog:
         if isinstance(found, type) and issubclass(found, base):
             return found
         problem = f"it is not a subclass of {base.__module__}.{base.__qualname__}"
-        raise self._target_error(spec, problem)
+        raise _target_error(self._offers, spec, problem)
+
+    def make(self, spec: TargetSpec, base: type[T], *arguments: object, **options: object) -> T:
+        """Import a spec's class and return a new object of it. Raises PluginTargetError, and whatever its constructor does."""
+        return cast("Callable[..., T]", self.load_class(spec, base))(*arguments, **options)
 
     def _best(self, kind: Kind[S], usable: Sequence[Offer[S]], needs: str) -> S:
         if not usable:
@@ -169,14 +173,6 @@ class Catalog:
         install = kinds.distribution_for(kinds.BACKEND, family)
         return UnknownPluginError(_SCHEME, scheme, tuple(sorted(schemes)), _near(family, schemes), install, self._notes())
 
-    def _target_error(self, spec: TargetSpec, problem: str) -> PluginTargetError:
-        every = [(kind.label, offer) for kind in kinds.ALL_KINDS for offer in self._offers.of(kind) if offer.spec is spec]
-        label, plugin, distribution = next(
-            ((label, offer.plugin, offer.distribution) for label, offer in every),
-            ("component", "(unregistered)", "the application"),
-        )
-        return PluginTargetError(plugin, distribution, f"{label} {spec.name!r}", spec.target, problem)
-
 
 def _near(word: str, words: Iterable[str]) -> str:
     from difflib import get_close_matches  # late: needed for a message only
@@ -192,3 +188,12 @@ def _label(spec: RunnerSpec | Store) -> str:
 def _conflict(label: str, name: str, offers: Sequence[Offer[Spec]]) -> PluginConflictError:
     plugins = sorted({offer.plugin for offer in offers})
     return PluginConflictError(label, name, tuple(offer.claim for offer in offers), plugins[-1] if len(plugins) > 1 else "")
+
+
+def _target_error(offers: Offers, spec: TargetSpec, problem: str) -> PluginTargetError:
+    every = [(kind.label, offer) for kind in kinds.ALL_KINDS for offer in offers.of(kind) if offer.spec is spec]
+    label, plugin, distribution = next(
+        ((label, offer.plugin, offer.distribution) for label, offer in every),
+        ("component", "(unregistered)", "the application"),
+    )
+    return PluginTargetError(plugin, distribution, f"{label} {spec.name!r}", spec.target, problem)

@@ -5,25 +5,19 @@ from __future__ import annotations
 import signal
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
-from threading import Event
 from typing import Any, ClassVar
 
 from pynenc_core.config import RunnerSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
-from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import RunnerContext, Signal
-from pynenc_core.ports.runtime import Duties, Executor, RunnerView
+from pynenc_core.ports.runtime import Duties, RunnerView, seconds
+from pynenc_core.ports.stopping import StopRequests
 
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
 
 
-def _seconds(arguments: Mapping[str, object] | None, name: str) -> float | None:
-    value = (arguments or {}).get(name)
-    return float(value) if isinstance(value, int | float) else None
-
-
-class RunnerLifecycle(ABC):
+class RunnerLifecycle(StopRequests, ABC):
     """The loop of every runner, with its start and its stop; `BaseRunner` adds what a runner is asked from outside."""
 
     settings_class: ClassVar[type[RunnerSettings]] = RunnerSettings
@@ -34,33 +28,23 @@ class RunnerLifecycle(ABC):
         runner_cache: MutableMapping[str, object] | None = None,
         runner_context: RunnerContext | None = None,
     ) -> None:
+        super().__init__()
         self.app = app
         self.runner_context = runner_context or RunnerContext.of_this_process(type(self).__name__)
         self.conf = app.section(self.settings_class)
         self.logger = app.logger
-        self.running = False
-        self.stop_signal: int | None = None
-        self._stops_asked = 0
         self._given_cache = runner_cache
-        self._make_events()
         self.duties = self._open_duties()
 
     def _open_duties(self) -> Duties:
         return self.app.open_duties(self.runner_context, self.get_active_child_runner_ids, self._deliver, self._is_busy)
-
-    def _make_events(self) -> None:
-        self.hurry = Event()
-        """Set by a second signal: whoever drains hands everything back at once."""
-        self._woken = Event()
-        self._stopped = Event()
-        self._stopped.set()
 
     def __getstate__(self) -> dict[str, Any]:
         dropped = ("hurry", "_woken", "_stopped", "duties")
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state)
+        vars(self).update(state)
         self._make_events()
         self.duties = self._open_duties()
 
@@ -119,7 +103,7 @@ class RunnerLifecycle(ABC):
         with self.app.signals(self._note_stop, self.wake), self.app.in_runner(self, self.runner_context):
             failure: BaseException | None = None
             try:
-                if not self._stops_asked:
+                if not self.stops_asked:
                     self.on_start()
                 self._loop()
             except KeyboardInterrupt:
@@ -133,7 +117,7 @@ class RunnerLifecycle(ABC):
 
     def _loop(self) -> None:
         backoff = _BACKOFF_START
-        while self.running:
+        while self.running and not self.stops_asked:  # asked while it started: nothing may undo that
             try:
                 self.runner_loop_iteration()
             except BackendUnavailableError as error:
@@ -150,6 +134,7 @@ class RunnerLifecycle(ABC):
         try:
             self._log_shutdown(self.stop_signal)
             self._on_stop_runner_loop()
+            self.duties.stand_down()
         finally:
             self.on_stop()
         if failure is not None:
@@ -182,35 +167,6 @@ class RunnerLifecycle(ABC):
     def init_trigger_tasks_modules(self) -> None:
         """Import the modules that hold tasks and triggers."""
         self.app.import_task_modules()
-
-    def stop_runner_loop(self, signum: int | None = None, frame: object = None) -> None:
-        """Ask the runner to stop; call it from any thread. Asked twice, the runner hands back at once what still runs."""
-        del frame
-        self._note_stop(signum)
-        self.wake()
-
-    def _note_stop(self, signum: int | None) -> None:
-        # Also the signal handler: plain assignments only, since a lock might be held by the very code it interrupts.
-        self._stops_asked += 1
-        if self.stop_signal is None:
-            self.stop_signal = signum
-        self.running = False
-
-    def wake(self) -> None:
-        """End whatever the loop blocks in; never call it in a signal handler."""
-        if self._stops_asked > 1:
-            self.hurry.set()
-        self._woken.set()
-        self.app.orchestrator.wake()
-
-    def pause(self, timeout: float) -> None:
-        """Block up to `timeout` seconds, or until `wake`."""
-        self._woken.wait(timeout)
-        self._woken.clear()
-
-    def wait_until_stopped(self, timeout: float = 2.0) -> bool:
-        """Return whether the runner is stopped, waiting up to `timeout` seconds; True at once if it never started."""
-        return self._stopped.wait(timeout)
 
 
 class BaseRunner(RunnerLifecycle):
@@ -251,7 +207,7 @@ class BaseRunner(RunnerLifecycle):
         """
         if running_invocation_id:
             return self._waiting_for_results(running_invocation_id, result_invocation_ids, runner_args)
-        return self.app.orchestrator.wait_outside(result_invocation_ids, _seconds(runner_args, "timeout"))
+        return self.app.orchestrator.wait_outside(result_invocation_ids, seconds(runner_args, "timeout"))
 
     async def async_waiting_for_results(
         self,
@@ -287,57 +243,3 @@ class BaseRunner(RunnerLifecycle):
             total += count
             self.logger.warning("child %s of runner %s ended (%s); %d invocations handed on", runner_id, self.runner_id, reason, count)
         return total
-
-
-class ExecutorRunner(BaseRunner):
-    """A runner whose invocations run on threads of its own process, by the core's executor."""
-
-    executor: Executor | None = None
-    """Made when the runner starts; not kept when it is pickled."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "executor"}
-
-    @staticmethod
-    def mem_compatible() -> bool:
-        """Return True: everything happens in this process."""
-        return True
-
-    def get_active_child_runner_ids(self) -> Collection[str]:
-        """Return nothing: there are no child processes."""
-        return ()
-
-    def _on_start(self) -> None:
-        self.executor = self.app.open_executor(self.runner_context, self.max_parallel_slots, lambda: self.duties.may_claim)
-        self.executor.start()
-
-    def runner_loop_iteration(self) -> None:
-        """Wait until somebody wakes this runner: its executor claims and runs by itself."""
-        self.pause(self.conf.idle_claim_timeout_sec)
-
-    def _on_stop_runner_loop(self) -> None:
-        if self.executor is not None:
-            self.executor.stop_claiming()
-
-    def _on_stop(self) -> None:
-        if self.executor is not None:
-            self.executor.drain(self.conf.grace_period_sec, self.hurry)
-
-    def _deliver(self, signals: Sequence[Signal]) -> None:
-        if self.executor is not None:
-            self.executor.deliver(signals)
-
-    def _is_busy(self) -> bool:
-        return self.executor is not None and self.executor.running + self.executor.paused > 0
-
-    def _waiting_for_results(
-        self,
-        running_invocation_id: str,
-        result_invocation_ids: Sequence[str],
-        runner_args: Mapping[str, object] | None = None,
-    ) -> frozenset[str]:
-        del running_invocation_id  # the executor knows which invocation the calling thread runs
-        if self.executor is None:
-            raise RunnerNotExecutableError(type(self).__name__, "waiting_for_results")
-        timeout, linger = _seconds(runner_args, "timeout"), _seconds(runner_args, "linger")
-        return self.executor.wait_for(result_invocation_ids, timeout, linger or 0.0)

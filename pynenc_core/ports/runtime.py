@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
 from typing import Protocol, TypeVar
@@ -14,6 +14,12 @@ from pynenc_core.ports.values import ValueCodec
 from pynenc_core.status import Owner
 
 S = TypeVar("S")
+
+
+def seconds(arguments: Mapping[str, object] | None, name: str) -> float | None:
+    """Return a number of seconds from `runner_args`; None where it is not given."""
+    value = (arguments or {}).get(name)
+    return float(value) if isinstance(value, int | float) else None
 
 
 class StoreView(Protocol):
@@ -108,6 +114,10 @@ class Duties(Protocol):
 
     def beat_now(self) -> None:
         """Give a heartbeat at once: a child was born."""
+        ...
+
+    def stand_down(self) -> None:
+        """Give the services up to somebody else: this runner is about to end, and only its heartbeats go on."""
         ...
 
 

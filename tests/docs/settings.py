@@ -6,17 +6,15 @@ import inspect
 import re
 import types
 import typing
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import attrs
 import msgspec
 
 from docs.pages import ROOT
-from pynenc_core.config import CORE_SECTIONS, TaskSettings
+from pynenc_core import Pynenc
+from pynenc_core.config import CORE_SECTIONS
 from pynenc_core.configuration.sections import APP, FieldInfo, Section, Sections
-from pynenc_core.plugins import PluginManager
 
-_UNREAD = r" \*"
 _COMPOUND = {tuple: "list of {}", dict: "table of {}", type: "class"}
 
 
@@ -31,32 +29,38 @@ def paragraphs(documented: object) -> list[str]:
 
 def settings() -> str:
     """Return a table for each section of the configuration, the core's and those of the installed plugins."""
-    sections = Sections(CORE_SECTIONS, PluginManager().catalog.settings_targets)
+    return "\n".join(_section(section) for section in all_sections())
+
+
+def all_sections() -> tuple[Section, ...]:
+    """Return the sections of the core, then those of the installed plugins."""
+    sections = Sections(CORE_SECTIONS, Pynenc().plugins.catalog.settings_targets)
     core = [cls.section for cls in CORE_SECTIONS]
-    names = [*core, *(name for name in sections.names() if name not in core)]
-    return "\n".join(_section(sections.get(name), ours=name in core) for name in names)
+    return tuple(sections.get(name) for name in [*core, *(name for name in sections.names() if name not in core)])
 
 
-def _section(section: Section, *, ours: bool) -> str:
+def documented() -> frozenset[str]:
+    """Return the settings that the reference page has a row for, as `section.setting`."""
+    found: set[str] = set()
+    section = ""
+    for line in (ROOT / "docs" / "reference" / "settings.md").read_text().splitlines():
+        if title := re.fullmatch(r"## `\[tool\.pynenc\.?(\w*)\]`", line):
+            section = title[1]
+        elif row := re.match(r"\| `(\w+)`", line):
+            found.add(f"{section}.{row[1]}")
+    return frozenset(found)
+
+
+def _section(section: Section) -> str:
     title = f"[tool.pynenc.{section.name}]" if section.name != APP else "[tool.pynenc]"
-    brought = "" if ours else f" Brought by `{section.cls.__module__.partition('.')[0].replace('_', '-')}`."
-    unread = unread_settings()
+    package = section.cls.__module__.partition(".")[0]
+    brought = "" if package == "pynenc_core" else f" Brought by `{package.replace('_', '-')}`."
     rows = [
-        f"| `{field.name}`{_UNREAD if field.name in unread else ''} | {_type(field.annotation)} | {_default(field)} | {field.summary} "
-        f"| `{_variable(section, field)}` |"
+        f"| `{field.name}` | {_type(field.annotation)} | {_default(field)} | {field.summary} | `{_variable(section, field)}` |"
         for field in section.fields.values()
     ]
     head = "| setting | type | default | what it does | variable |\n|---|---|---|---|---|"
     return f"## `{title}`\n\n{paragraphs(section.cls)[0]}{brought}\n\n{head}\n" + "\n".join(rows) + "\n"
-
-
-def unread_settings() -> frozenset[str]:
-    """Return the names of settings that no line of the core and the plugins reads yet; the tables mark them."""
-    sources = [*ROOT.glob("pynenc_core/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
-    text = "".join(path.read_text() for path in sources if path.name not in {"config.py", "builder.py"})
-    read = {False: set(re.findall(r"\.(\w+)\b", text)), True: set(re.findall(r"\boptions\.(\w+)\b", text))}
-    fields = {cls: attrs.fields(cast("type[attrs.AttrsInstance]", cls)) for cls in CORE_SECTIONS}
-    return frozenset(field.name for cls, found in fields.items() for field in found if field.name not in read[cls is TaskSettings])
 
 
 def _variable(section: Section, field: FieldInfo) -> str:

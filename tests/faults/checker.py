@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import attrs
 
@@ -98,7 +99,7 @@ def _flips(entries: Sequence[InvocationHistory]) -> int:
 
 def _recoveries(known: Iterable[Sequence[Line]], kills: Mapping[int, float]) -> Iterable[float]:
     for lines in known:
-        for before, after in zip(lines, lines[1:], strict=False):
+        for before, after in pairwise(lines):
             killed_at = kills.get(before.pid)
             if killed_at is not None and after.at >= killed_at:
                 yield after.at - killed_at

@@ -28,15 +28,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> Iterator[MakeScenario]:
-    """A function that makes a scenario: its id, the runner's name, a seed, and sections of configuration to change."""
+    """A function that makes a scenario: its id, the runner's name, a seed, the grace period of its runners, and sections to configure."""
     projects: list[Project] = []
 
     def make(
-        name: str, runner: str, seed: int = 0, *, store: Path | None = None, **sections: Mapping[str, object]
+        name: str, runner: str, seed: int = 0, *, grace: float = 25.0, store: Path | None = None, **sections: Mapping[str, object]
     ) -> Scenario:
         folder = tmp_path / f"project{len(projects)}"
         folder.mkdir()
-        projects.append(Project(folder, store=store, **sections))
+        projects.append(Project(folder, grace=grace, store=store, **sections))
         return Scenario(name, runner, projects[-1], seed)
 
     yield make

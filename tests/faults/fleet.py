@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,8 @@ from pynenc_testkit.stores import eventually
 
 PATIENCE = 30.0
 """Seconds that a runner may take to start or to end on a busy machine."""
+SWEEPS_ONLY: Mapping[str, str] = {"PYNENC__RUNNER__QUEUES": '["none"]'}
+"""For `Fleet.start`: a runner that takes no work, and recovers what others leave."""
 _LEASH = Path(__file__).with_name("leash.py")
 _MARK = "PYNENC_TEST_FLEET"
 
@@ -61,7 +63,10 @@ class Host:
         """Return whether the store has heartbeats of the runner and of each of its children."""
         expected = 1 + (self.slots if self.runner == "persistent-process" else 0)
         assert self.exit_code is None, f"the runner ended with {self.exit_code}; its log:\n{self.said()}"
-        return len([beat for beat in self._fleet.project.app.orchestrator.get_active_runners() if f"-{self.pid}-" in beat.runner_id]) >= expected
+        return (
+            len([beat for beat in self._fleet.project.app.orchestrator.get_active_runners() if f"-{self.pid}-" in beat.runner_id])
+            >= expected
+        )
 
     def kill(self, *pids: int) -> float:
         """SIGKILL some of its processes, by default all of them at one instant; return when."""
@@ -127,14 +132,17 @@ class Fleet:
         if error is not None:
             error.add_note("\n".join(f"--- {host.log.name}\n{host.said()[-4000:]}" for host in self.hosts))
 
-    def launch(self, *arguments: str, options: Sequence[str] = (), log: str = "", **environment: str) -> tuple[subprocess.Popen[bytes], Path]:
+    def launch(
+        self, *arguments: str, options: Sequence[str] = (), log: str = "", **environment: str
+    ) -> tuple[subprocess.Popen[bytes], Path]:
         """Start `pynenc <arguments>` over the project, as a process that dies with this one; return it, and its log.
 
         `options` are the leash's; `environment` is added to ours, from which every variable of pynenc is removed.
         """
         path = self.project.folder / (log or f"command-{len(self._processes)}.log")
         variables = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
-        variables |= {"PYTHONPATH": str(self.project.folder), _MARK: self._token, **environment}
+        modules = os.pathsep.join([str(self.project.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+        variables |= {"PYTHONPATH": modules, _MARK: self._token, **environment}
         command = [sys.executable, "-IS", str(_LEASH), *options, sys.executable, "-m", "pynenc_core.cli", *arguments]
         with path.open("wb") as output:
             process = subprocess.Popen(
@@ -143,12 +151,17 @@ class Fleet:
         self._processes.append(process)
         return process, path
 
-    def start(self, runner: str, slots: int = 1, *, module: str = "", ready: bool = True, **environment: str) -> Host:
-        """Start a runner with so many slots, and wait until the store has its heartbeats, unless `ready` is False."""
+    def start(
+        self, runner: str, slots: int = 1, variables: Mapping[str, str] | None = None, *, module: str = "", ready: bool = True
+    ) -> Host:
+        """Start a runner with so many slots, and wait until the store has its heartbeats, unless `ready` is False.
+
+        `variables` are added to its environment; `module` names another module than the project's.
+        """
         locator = f"{module or self.project.name}:app"
         count = {"PYNENC__RUNNER__MAX_THREADS": str(slots), "PYNENC__RUNNER__NUM_PROCESSES": str(slots)}
         name = f"runner-{len(self.hosts) + 1}.log"
-        process, log = self.launch("--app", locator, "runner", "start", "--runner", runner, log=name, **{**count, **environment})
+        process, log = self.launch("--app", locator, "runner", "start", "--runner", runner, log=name, **{**count, **(variables or {})})
         host = Host(self, runner, slots, process, log)
         self.hosts.append(host)
         if ready:

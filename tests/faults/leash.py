@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
         arguments = arguments[1:]
         if os.geteuid() == 0 and libc.prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE):
             raise OSError(ctypes.get_errno(), "CAP_DAC_OVERRIDE cannot be given up")
-    os.execv(arguments[0], arguments)
+    os.execv(arguments[0], arguments)  # noqa: S606 - the point of it: the same process goes on as the command
 
 
 if __name__ == "__main__":

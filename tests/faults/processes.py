@@ -52,3 +52,9 @@ def _environment(pid: int) -> list[bytes]:
         return (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
+
+
+def peak_memory(pid: int) -> float:
+    """Return the most memory that a process had resident so far, in MiB."""
+    lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))

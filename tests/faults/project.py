@@ -27,16 +27,16 @@ _numbers = itertools.count(1)
 class Project:
     """An app module in a folder, with its store beside it."""
 
-    def __init__(self, folder: Path, *, store: Path | None = None, **sections: Mapping[str, object]) -> None:
-        """`sections` are added to the test profile; `store` is the database file, `jobs.db` in the folder by default."""
+    def __init__(self, folder: Path, *, grace: float = 25.0, store: Path | None = None, **sections: Mapping[str, object]) -> None:
+        """`grace` is in seconds, `store` is the database file, `jobs.db` in the folder by default; `sections` go beside the profile's."""
         self.folder = folder
         self.store = store or folder / "jobs.db"
         self.name = f"fault_jobs_{next(_numbers)}"
         shutil.copy(JOBS, folder / f"{self.name}.py")
-        names = {*PROFILE, *sections}
-        settings = {name: {**PROFILE.get(name, {}), **sections.get(name, {})} for name in sorted(names)}
+        runner = {**PROFILE["runner"], "grace_period_sec": grace}
+        settings = {**PROFILE, **sections, "runner": runner}
         (folder / "project.toml").write_text(_toml(f"sqlite:///{self.store}", settings))
-        self.module = self._import()
+        self.module = self.import_module(self.name)
 
     @property
     def app(self) -> Pynenc:
@@ -65,11 +65,12 @@ class Project:
         for name in [name for name in sys.modules if name.startswith(self.name)]:
             del sys.modules[name]
 
-    def _import(self) -> ModuleType:
+    def import_module(self, name: str) -> ModuleType:
+        """Import a module of the folder."""
         sys.path.insert(0, str(self.folder))
         try:
             importlib.invalidate_caches()
-            return importlib.import_module(self.name)
+            return importlib.import_module(name)
         finally:
             sys.path.remove(str(self.folder))
 

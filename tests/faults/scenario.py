@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -103,6 +103,11 @@ class Scenario:
         )
         assert ok, f"{LINES[-1]}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s"
         return found
+
+    def conclude(self, leaked: Sequence[int] = ()) -> None:
+        """Write the line of a scenario in which nothing was accepted."""
+        self._report(ok=not leaked, leaked=len(leaked))
+        assert not leaked
 
     def _report(self, **values: object) -> None:
         self._reported = True

@@ -2,237 +2,228 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import attrs
 
-from kit.state_saboteurs import spoilt
+from kit.inner_run import caught_by
+from kit.state_saboteurs import EveryRequest
 from pynenc_backend_memory.dispatcher import MemoryDispatcher
+from pynenc_backend_memory.state_backend import MemoryStateBackend
+from pynenc_backend_memory.step import MemoryStep
 from pynenc_core.model import (
     Ask,
     Batch,
     Change,
     ClaimReply,
+    InvocationDTO,
+    InvocationRecord,
     Limit,
     Refusal,
     SettleReply,
+    Signal,
+    State,
     Submitted,
     claimed,
-    entered,
-    woken,
 )
-from pynenc_core.status import OWNED, Status
+from pynenc_core.status import Status
+from pynenc_testkit.samples import change
 
 
 class Saboteur(MemoryDispatcher):
     """A correct dispatcher, to be spoilt; `caught_by` names the tests that must notice."""
 
     caught_by: ClassVar[tuple[str, ...]]
+    step_class: ClassVar[type[MemoryStep]] = MemoryStep
+
+    def __init__(self, state_backend: MemoryStateBackend) -> None:
+        super().__init__(state_backend)
+        # The state backend is this dispatcher's own: the one that tests look through stays as it is.
+        state_backend.step = lambda: self.step_class(state_backend.table, state_backend.now())  # type: ignore[method-assign] # spoilt on purpose
+
+    def asked(self, ask: Ask) -> Ask:
+        """Return what is asked for instead."""
+        return ask
+
+    def registering(self, invocation: InvocationDTO) -> InvocationDTO:
+        """Return what is registered instead."""
+        return invocation
+
+    def submit(self, batch: Batch) -> Submitted:
+        spoilt = [attrs.evolve(new, invocation=self.registering(new.invocation)) for new in batch.invocations]
+        return super().submit(attrs.evolve(batch, invocations=tuple(spoilt)))
+
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        return super().settle(changes, ask=self.asked(ask) if ask else None)
 
 
+@caught_by("test_of_two_claims_one_gets_it")
 class DoubleClaim(Saboteur):
     """Looks at the head of the queue, and claims it in a second step."""
 
-    caught_by = ("test_of_two_claims_one_gets_it",)
-
     def claim(self, ask: Ask) -> ClaimReply:
-        now = self._state.now()
-        with self._table.lock:
-            first = self._table.queues[ask.queues[0]].first(now)
-            record = self._table.records[first] if first else None
-        if (
-            record is None
-            or ask.limit != 1
-            or record.invocation.limits
-            or record.state.suspect
-            or record.state.status is not Status.REGISTERED
-        ):
+        first = self._table.queues[ask.queues[0]].first()
+        seen = self._table.records[first] if first else None
+        ordinary = ask.awaited_only or ask.known_tasks is not None or not ask.start or ask.limit != 1
+        if seen is None or ordinary or seen.invocation.limits or seen.invocation.expires or seen.state.status is not Status.REGISTERED:
             return super().claim(ask)
         self._state.get_blobs([])
         with self._table.lock:
-            again = self._table.records[record.invocation_id]
-            if ask.awaited_only or again.invocation.expires or again.state.status is Status.CANCELLED:
-                return self._claim(ask, now)
-            start = ask.start > 0 and (ask.known_tasks is None or record.invocation.task_id in ask.known_tasks)
-            got = self._table.replace(again, *claimed(record.invocation_id, record.state, ask.runner_id, now, start=start))
-        return attrs.evolve(super().claim(attrs.evolve(ask, limit=0)), claimed=(got,))
+            present = self._table.records[seen.invocation_id]
+            if present.state.status is Status.CANCELLED:
+                return ClaimReply()
+            state, entries = claimed(seen.invocation_id, seen.state, ask.runner_id, self._state.now(), start=True)
+            self._table.replace(present, _with(present, state), entries, "")
+        return ClaimReply(claimed=(_with(seen, state),))
 
 
+@caught_by("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank")
 class OrderIgnored(Saboteur):
     """Hands out what it finds in the order of submission."""
 
-    caught_by = ("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank",)
-
-    def submit(self, batch: Batch) -> Submitted:
-        flat = [attrs.evolve(new, invocation=attrs.evolve(new.invocation, rank=0.0)) for new in batch.invocations]
-        return super().submit(attrs.evolve(batch, invocations=tuple(flat)))
+    def registering(self, invocation: InvocationDTO) -> InvocationDTO:
+        return attrs.evolve(invocation, rank=0.0)
 
 
+@caught_by("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank")
 class QueueOrderIgnored(Saboteur):
     """Asks the queues in the order of their names."""
 
-    caught_by = ("test_a_claim_begins_with_the_first_queue_and_its_lowest_rank",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        return super()._claim(attrs.evolve(ask, queues=tuple(sorted(ask.queues))), now)
+    def asked(self, ask: Ask) -> Ask:
+        return attrs.evolve(ask, queues=tuple(sorted(ask.queues)))
 
 
+class DueIsReady(MemoryStep):
+    """Lets everything that is scheduled stand in the queue's order."""
+
+    def next_due(self, queue: str) -> float | None:
+        return self._table.queues[queue].advance(self.now + 1e10)
+
+
+@caught_by("test_nothing_is_claimed_before_it_is_due")
 class DueIgnored(Saboteur):
     """Takes what is scheduled for what is ready."""
 
-    caught_by = ("test_nothing_is_claimed_before_it_is_due",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        for queue in ask.queues:
-            self._table.queues[queue].first(now + 1e10)
-        return super()._claim(ask, now)
+    step_class: ClassVar[type[MemoryStep]] = DueIsReady
 
 
+class NothingExpires(MemoryStep):
+    """Reads records without their expiry."""
+
+    def record(self, held: InvocationRecord, state: State | None = None) -> InvocationRecord:
+        whole = super().record(held, state)
+        return attrs.evolve(whole, invocation=attrs.evolve(whole.invocation, expires=None))
+
+
+@caught_by("test_an_expired_one_is_cancelled_on_the_way")
 class ExpiredRuns(Saboteur):
     """Hands out what has expired."""
 
-    caught_by = ("test_an_expired_one_is_cancelled_on_the_way",)
-
-    def submit(self, batch: Batch) -> Submitted:
-        lasting = [attrs.evolve(new, invocation=attrs.evolve(new.invocation, expires=None)) for new in batch.invocations]
-        return super().submit(attrs.evolve(batch, invocations=tuple(lasting)))
+    step_class: ClassVar[type[MemoryStep]] = NothingExpires
 
 
+@caught_by("test_what_finds_its_limit_full_waits_beside_its_key", "test_two_claims_keep_a_limit")
 class LimitIgnored(Saboteur):
     """Takes the limit of a key for one more than it is."""
 
-    caught_by = ("test_what_finds_its_limit_full_waits_beside_its_key", "test_two_claims_keep_a_limit")
-
-    def submit(self, batch: Batch) -> Submitted:
-        wider = [
-            attrs.evolve(
-                new,
-                invocation=attrs.evolve(new.invocation, limits=tuple(Limit(each.key, each.most + 1) for each in new.invocation.limits)),
-            )
-            for new in batch.invocations
-        ]
-        return super().submit(attrs.evolve(batch, invocations=tuple(wider)))
+    def registering(self, invocation: InvocationDTO) -> InvocationDTO:
+        return attrs.evolve(invocation, limits=tuple(Limit(each.key, each.most + 1) for each in invocation.limits))
 
 
+class NobodyWaits(MemoryStep):
+    """Finds nobody beside any key."""
+
+    def first_beside(self, key: str) -> InvocationRecord | None:
+        del key
+        return None
+
+
+@caught_by("test_a_release_wakes_the_first_beside_the_key_and_no_other", "test_a_freed_limit_wakes")
 class NobodyWoken(Saboteur):
     """Leaves who waits beside a key there when a slot is free."""
 
-    caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other", "test_a_freed_limit_wakes")
-
-    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
-        with spoilt(self._table, _call_next=lambda *_: None):
-            refused = self._table.swap(changes, self._state.now()).refused
-        return attrs.evolve(super().settle((), ask=ask), refused=refused)
+    step_class: ClassVar[type[MemoryStep]] = NobodyWaits
 
 
+@caught_by("test_a_release_wakes_the_first_beside_the_key_and_no_other")
 class EverybodyWoken(Saboteur):
     """Wakes the whole crowd beside a key for each slot that is free."""
 
-    caught_by = ("test_a_release_wakes_the_first_beside_the_key_and_no_other",)
-
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
-        reply = super().settle(changes)
-        with self._table.lock:
-            for key in {limit.key for change in changes for limit in self._limits(change.invocation_id)}:
-                for record in tuple(self._table.records.values()):
-                    if record.state.status is Status.CONCURRENCY_CONTROLLED and key in {limit.key for limit in record.invocation.limits}:
-                        self._table.replace(record, *woken(record.invocation_id, record.state, key, "", self._state.now()))
-        return attrs.evolve(reply, claim=super().settle((), ask=ask).claim)
-
-    def _limits(self, invocation_id: str) -> tuple[Limit, ...]:
-        record = self._table.records.get(invocation_id)
-        return record.invocation.limits if record and record.state.status not in OWNED else ()
-
-
-class DropIgnored(Saboteur):
-    """Lets those wait that are to be dropped."""
-
-    caught_by = ("test_who_may_not_wait_is_dropped_for_good",)
-
-    def submit(self, batch: Batch) -> Submitted:
-        waiting = [attrs.evolve(new, invocation=attrs.evolve(new.invocation, drop_when_limited=False)) for new in batch.invocations]
-        return super().submit(attrs.evolve(batch, invocations=tuple(waiting)))
-
-
-class SuspectStarted(Saboteur):
-    """Starts a suspect at once."""
-
-    caught_by = ("test_a_suspect_is_handed_out_but_not_started",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        reply = super()._claim(ask, now)
-        if ask.start:
-            started = [each for each in reply.claimed if each.state.suspect and each.state.status is Status.PENDING]
-            for each in started:
-                self._table.replace(each, *entered(each.invocation_id, each.state, Status.RUNNING, ask.runner_id, "", now))
-            reply = attrs.evolve(reply, claimed=tuple(self._table.records[each.invocation_id] for each in reply.claimed))
+        reply = super().settle(changes, ask=ask)
+        if changes:
+            crowd = [each for each in tuple(self._table.records.values()) if each.state.status is Status.CONCURRENCY_CONTROLLED]
+            super().settle([change(each, Status.REROUTED) for each in crowd])
         return reply
 
 
+@caught_by("test_who_may_not_wait_is_dropped_for_good")
+class DropIgnored(Saboteur):
+    """Lets those wait that are to be dropped."""
+
+    def registering(self, invocation: InvocationDTO) -> InvocationDTO:
+        return attrs.evolve(invocation, drop_when_limited=False)
+
+
+@caught_by("test_a_suspect_is_handed_out_but_not_started")
+class SuspectStarted(Saboteur):
+    """Starts a suspect at once."""
+
+    def claim(self, ask: Ask) -> ClaimReply:
+        reply = super().claim(ask)
+        suspects = [each for each in reply.claimed if each.state.suspect and each.state.status is Status.PENDING and ask.start]
+        self.settle([change(each, Status.RUNNING) for each in suspects])
+        return attrs.evolve(reply, claimed=tuple(self._table.records[each.invocation_id] for each in reply.claimed))
+
+
+@caught_by("test_only_known_tasks_are_started")
 class UnknownStarted(Saboteur):
     """Starts tasks that the process does not know."""
 
-    caught_by = ("test_only_known_tasks_are_started",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        return super()._claim(attrs.evolve(ask, known_tasks=None), now)
+    def asked(self, ask: Ask) -> Ask:
+        return attrs.evolve(ask, known_tasks=None)
 
 
+@caught_by("test_awaited_only_takes_what_somebody_waits_for")
 class NotAwaited(Saboteur):
     """Takes anything where only awaited work may be taken."""
 
-    caught_by = ("test_awaited_only_takes_what_somebody_waits_for",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        return super()._claim(attrs.evolve(ask, awaited_only=False), now)
+    def asked(self, ask: Ask) -> Ask:
+        return attrs.evolve(ask, awaited_only=False)
 
 
+@caught_by("test_a_refused_change_stops_neither_the_others_nor_the_claim")
 class StopsAtRefusal(Saboteur):
     """Gives up the rest of a settle after the first refusal."""
 
-    caught_by = ("test_a_refused_change_stops_neither_the_others_nor_the_claim",)
-
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         answers: list[Refusal | None] = []
-        for change in changes:
+        for each in changes:
             failed = any(answer is not None for answer in answers)
-            answers += [Refusal(change.invocation_id, None)] if failed else super().settle([change]).refused
+            answers += [Refusal(each.invocation_id, None)] if failed else super().settle([each]).refused
         if any(answer is not None for answer in answers):
             return SettleReply(refused=tuple(answers))
         return attrs.evolve(super().settle((), ask=ask), refused=tuple(answers))
 
 
+@caught_by("test_what_is_pending_here_is_started")
 class StartsForeign(Saboteur):
     """Starts what is PENDING, whoever holds it."""
 
-    caught_by = ("test_what_is_pending_here_is_started",)
-
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
-        held = self._state.get([change.invocation_id for change in changes])
-        theirs = []
-        for change in changes:
-            record = held.get(change.invocation_id)
-            pending = record is not None and record.state.status is change.expect.status is Status.PENDING
-            expect = attrs.evolve(change.expect, runner_id=record.state.runner_id) if record and pending else change.expect
-            theirs.append(attrs.evolve(change, expect=expect))
+        theirs: list[Change] = []
+        for each in changes:
+            record = self._table.records.get(each.invocation_id)
+            pending = record is not None and record.state.status is each.expect.status is Status.PENDING
+            expect = attrs.evolve(each.expect, runner_id=record.state.runner_id) if record and pending else each.expect
+            theirs.append(attrs.evolve(each, expect=expect))
         return super().settle(theirs, ask=ask)
 
 
-class StaleRequests(Saboteur):
-    """Tells an owner what was meant for the one before."""
-
-    caught_by = ("test_a_request_for_another_claim_reaches_nobody",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        records = [record for record in self._table.records.values() if record.state.runner_id == ask.runner_id]
-        return attrs.evolve(super()._claim(ask, now), signals=tuple(record.side.signal for record in records if record.side.signal))
-
-
+@caught_by("test_work_submitted_between_claim_and_await_is_not_missed")
 class LostWakeUp(Saboteur):
     """Begins to wait for news without looking what came since the last claim."""
-
-    caught_by = ("test_work_submitted_between_claim_and_await_is_not_missed",)
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         with self._table.lock:
@@ -240,10 +231,9 @@ class LostWakeUp(Saboteur):
         return super().await_work(queues, timeout)
 
 
+@caught_by("test_a_wake_before_the_wait_counts_for_it_once")
 class ForgottenWake(Saboteur):
     """Lets only those return that wait already."""
-
-    caught_by = ("test_a_wake_before_the_wait_counts_for_it_once",)
 
     def wake(self) -> None:
         with self._table.lock:
@@ -251,19 +241,31 @@ class ForgottenWake(Saboteur):
             self._table.changed.notify_all()
 
 
+@caught_by("test_a_request_for_another_claim_reaches_nobody")
+class StaleRequests(Saboteur):
+    """Tells an owner what was meant for the one before."""
+
+    step_class: ClassVar[type[MemoryStep]] = EveryRequest
+
+
+class DeafStep(MemoryStep):
+    """Knows of no request."""
+
+    def signals(self, runner_ids: Collection[str]) -> tuple[Signal, ...]:
+        del runner_ids
+        return ()
+
+
+@caught_by("test_replies_bring_requests_to_what_the_asker_owns")
 class MuteReplies(Saboteur):
     """Brings no requests with a claim."""
 
-    caught_by = ("test_replies_bring_requests_to_what_the_asker_owns",)
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        return attrs.evolve(super()._claim(ask, now), signals=())
+    step_class: ClassVar[type[MemoryStep]] = DeafStep
 
 
+@caught_by("test_submitting_again_queues_nothing_twice")
 class SubmitsTwice(Saboteur):
     """Queues again whatever is submitted again."""
-
-    caught_by = ("test_submitting_again_queues_nothing_twice",)
 
     def submit(self, batch: Batch) -> Submitted:
         submitted = super().submit(batch)
@@ -272,8 +274,12 @@ class SubmitsTwice(Saboteur):
                 record = self._table.records[name]
                 if record.state.status is Status.PENDING and not record.invocation.unique_key:
                     state = attrs.evolve(record.state, status=Status.REGISTERED, runner_id="")
-                    self._table.replace(record, state, ())
+                    self._table.replace(record, _with(record, state), (), "")
         return submitted
+
+
+def _with(record: InvocationRecord, state: State) -> InvocationRecord:
+    return attrs.evolve(record, state=state)
 
 
 DISPATCHER_SABOTEURS: tuple[type[Saboteur], ...] = tuple(Saboteur.__subclasses__())

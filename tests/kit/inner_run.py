@@ -5,14 +5,35 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
 from xml.etree import ElementTree as ET
 
 import attrs
 import pytest
 
+
+class Caught(Protocol):
+    """A saboteur's class."""
+
+    caught_by: ClassVar[tuple[str, ...]]
+
+
+S = TypeVar("S", bound=Caught)
+
 PATIENCE = "1"
 """Seconds after which the inner run gives up waiting for something that must happen: here it often never does."""
+
+
+def caught_by(*tests: str) -> Callable[[type[S]], type[S]]:
+    """Say which tests must notice a saboteur."""
+
+    def name(saboteur: type[S]) -> type[S]:
+        saboteur.caught_by = tests
+        return saboteur
+
+    return name
 
 
 @attrs.frozen

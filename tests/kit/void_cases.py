@@ -9,11 +9,11 @@ from pynenc_testkit.contracts import (
     DispatcherContract,
     DurableContract,
     PluginContract,
+    PublicRecordsContract,
     SharedBrokerContract,
     StateContract,
     StateMachineContract,
 )
-from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.stores import Raw
 
 
@@ -35,6 +35,10 @@ class TestDurability(_Void, DurableContract):
     pass
 
 
+class TestPublicRecords(_Void, PublicRecordsContract):
+    pass
+
+
 class TestBroker(_Void, SharedBrokerContract):
     pass
 
@@ -46,7 +50,3 @@ class TestStateMachine(_Void, StateMachineContract):
 
 class TestPlugin(PluginContract):
     plugin = "void"
-
-
-class TestPublicRecords(_Void, PublicRecordsContract):
-    pass

@@ -22,7 +22,7 @@ from pynenc_core.errors.plugins import (
 from pynenc_core.errors.serialization import SigningKeyError
 from pynenc_core.locator import locate
 from pynenc_core.plugins import BuilderMethodSpec, PluginManager, RunnerSpec, hookimpl
-from pynenc_core.plugins.discovery import nothing
+from pynenc_core.plugins.discovery import Discovery, InstalledPlugin, nothing
 
 KEY = "correct-horse-battery-staple-0123"
 HERE = __name__
@@ -226,6 +226,17 @@ def test_with_nothing_installed_the_package_is_named_all_the_same() -> None:
     assert (
         str(caught.value)
         == "PynencBuilder has no method 'swift_runner'; methods of installed plugins: none; pip install pynenc-runner-swift"
+    )
+
+
+def test_a_plugin_that_is_left_out_or_broken_is_told_of() -> None:
+    found = Discovery(plugins=(InstalledPlugin("off", "dist-off", "1.0", "plug_off"),))
+    builder = PynencBuilder(plugins=PluginManager(environ={"PYNENC_DISABLE_PLUGINS": "off"}, find=lambda: found))
+    with pytest.raises(UnknownBuilderMethodError) as caught:
+        builder.blackhole()
+    assert str(caught.value) == (
+        "PynencBuilder has no method 'blackhole'; methods of installed plugins: none; pip install pynenc-backend-blackhole\n"
+        "note: plugin 'off' from dist-off 1.0 is left out by PYNENC_DISABLE_PLUGINS"
     )
 
 

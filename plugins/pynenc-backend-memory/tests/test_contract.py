@@ -33,7 +33,7 @@ class MemoryRaw:
                 "beside": {name: dict(queue._current) for name, queue in table.beside.items() if len(queue)},
                 "blobs": dict(table.blobs),
                 "values": {kind: dict(values) for kind, values in table.values.items() if values},
-                "rest": (dict(table.beats), dict(table.leases), dict(table._unique), dict(table._batches), frozenset(table.signalled)),
+                "rest": (dict(table.beats), dict(table.leases), dict(table.unique), frozenset(table._signalled)),
             }
             for app, table in tables.items()
         }

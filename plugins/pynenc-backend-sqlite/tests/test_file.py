@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pynenc_backend_sqlite import place, statements
+from pynenc_backend_sqlite import place, pynenc_healthcheck, statements
 from pynenc_backend_sqlite.broker import SQLiteBroker
 from pynenc_backend_sqlite.dispatcher import SQLiteDispatcher
 from pynenc_backend_sqlite.settings import SQLiteSettings
@@ -255,3 +255,33 @@ class TestStatements:
             plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", ["[]"] * count)]
         assert plan
         assert not [line for line in plan if ("SCAN" in line and "VIRTUAL TABLE" not in line) or "TEMP B-TREE" in line]
+
+
+class TestHealth:
+    @pytest.mark.parametrize(
+        ("synchronous", "ok", "said"),
+        [
+            (
+                "normal",
+                None,
+                "every commit survives the kill of any process; a power cut may take the last ones, unless `synchronous` is `full`",
+            ),
+            ("full", True, "every commit survives a power cut too"),
+        ],
+    )
+    def test_doctor_says_what_a_power_cut_may_take(self, tmp_path: Path, synchronous: str, ok: bool | None, said: str) -> None:
+        with opened(f"sqlite:///{tmp_path}/a.db", synchronous=synchronous) as store:
+            assert list(pynenc_healthcheck(store.app) or ()) == []
+            store.state.prepare()
+            durability, space = pynenc_healthcheck(store.app) or ()
+            with opened(f"sqlite:///{tmp_path}/a.db", "bank") as other:
+                assert list(pynenc_healthcheck(other.app) or ()) == []
+        assert durability == {"name": f"SQLite file {tmp_path}/a.db", "ok": ok, "detail": said}
+        assert re.fullmatch(r"\d+ MiB are free on its disk", space["detail"])  # type: ignore[index]  # a mapping, as the one before
+
+    def test_full_flushes_every_commit(self, tmp_path: Path) -> None:
+        for synchronous, number in (("normal", 1), ("full", 2)):
+            with opened(f"sqlite:///{tmp_path}/a.db", synchronous=synchronous) as store:
+                assert isinstance(store.state, SQLiteStateBackend)
+                with contextlib.closing(store.state.database.connect()) as connection:
+                    assert connection.execute("PRAGMA synchronous").fetchall() == [(number,)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from unit.cli.project import APP, Project
@@ -53,8 +56,9 @@ def test_two_apps_are_named_and_none_is_chosen(project: Project) -> None:
     project.write("jobs.py", APP)
     project.write("other.py", APP.replace("shop", "other"))
     told = project.fails(2, "invocation", "list")
-    assert "there are several apps in" in told
-    assert "jobs:app, other:app; name one with `pynenc --app module:attribute ...`" in told
+    assert told == (
+        f"Error: there are several apps in {project.folder}: jobs:app, other:app; name one with `pynenc --app module:attribute ...`\n"
+    )
 
 
 def test_where_there_is_none_the_message_says_what_was_looked_at(project: Project) -> None:
@@ -112,3 +116,22 @@ def test_debug_shows_the_traceback(project: Project) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "print(unknown)" in done.stderr
+
+
+def test_a_folder_that_somebody_removed_is_named(project: Project) -> None:
+    (project.folder / "gone").mkdir()
+    command = project.command("invocation", "list")
+    code = f"import os; os.rmdir(os.getcwd()); os.execv({command[0]!r}, {command!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=project.folder / "gone",
+        env=dict(project.environment()),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: no file in the current directory (which was removed) makes an app; "
+        "name one with `pynenc --app module:attribute ...`, or go where your app is\n"
+    )

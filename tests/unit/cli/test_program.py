@@ -105,7 +105,7 @@ def test_a_signal_ends_a_runner_that_is_still_starting_with_exit_code_0(project:
 def test_a_stop_that_somebody_swallowed_is_remembered(project: Project) -> None:
     caught = "import os\ntry:\n    os.kill(os.getpid(), 15)\nexcept BaseException:\n    print('caught', flush=True)\n"
     runner = """
-from pynenc_core.ports.runner import ExecutorRunner
+from pynenc_core.ports.executor_runner import ExecutorRunner
 
 class Inline(ExecutorRunner):
     def __init__(self, *args):

@@ -14,7 +14,7 @@ from unit.configuration.sources import Load
 TWIN = """
 from typing import ClassVar
 import attrs
-from pynenc_core.config import SettingsSection, setting
+from pynenc_core.config import Limit, SettingsSection, setting
 
 @attrs.define(kw_only=True)
 class TwinSettings(SettingsSection):
@@ -22,6 +22,7 @@ class TwinSettings(SettingsSection):
     disabled: bool = setting(False, "turns it off")
     tags: frozenset[str] = setting(frozenset(), "what it is about")
     level: float | None = setting(None, "how much")
+    limit: Limit | None = setting(None, "how many may use it")
     key: str = setting("", "what it signs with", secret=True)
 """
 

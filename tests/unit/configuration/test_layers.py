@@ -21,7 +21,7 @@ def test_without_any_source_everything_is_a_default(load: Load) -> None:
 
 def test_each_source_beats_those_below_it(load: Load, tmp_path: Path) -> None:
     """Every source sets all the fields that those above it set, and one more."""
-    fields = ["prefetch", "settle_batch", "min_threads", "max_threads", "num_processes"]
+    fields = ["min_parallel_slots", "settle_batch", "min_threads", "max_threads", "num_processes"]
 
     def table(value: int, last: int) -> dict[str, int]:
         return dict.fromkeys(fields[:last], value)
@@ -41,9 +41,9 @@ def test_each_source_beats_those_below_it(load: Load, tmp_path: Path) -> None:
         f"{tmp_path / 'argument.json'} [runner] (config_filepath=)",
         f"{tmp_path / 'pyproject.toml'} [tool.pynenc.runner]",
     ]
-    settings.runner.prefetch = 6
-    assert settings.runner.prefetch == 6
-    assert {line.key: line.origin for line in settings.origins()}["runner.prefetch"] == "code, assigned"
+    settings.runner.min_parallel_slots = 6
+    assert settings.runner.min_parallel_slots == 6
+    assert {line.key: line.origin for line in settings.origins()}["runner.min_parallel_slots"] == "code, assigned"
 
 
 class TestPyproject:
@@ -113,8 +113,8 @@ class TestEnvironment:
         assert load(environ={"PYNENC__FILEPATH": ""}).app.app_id == "default"
 
     def test_the_real_environment_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PYNENC__RUNNER__ENFORCE_MAX_PROCESSES", "False")
-        assert load_settings(cwd=tmp_path).runner.enforce_max_processes is False
+        monkeypatch.setenv("PYNENC__TASK__REROUTE_ON_CONCURRENCY_CONTROL", "False")
+        assert load_settings(cwd=tmp_path).task.reroute_on_concurrency_control is False
 
 
 class TestNoLeaks:
@@ -145,9 +145,9 @@ class TestOverrides:
     def test_later_ones_go_over_earlier_ones_also_in_sections_in_use(self, load: Load) -> None:
         settings = load({"runner.max_threads": 3})
         runner = settings.runner
-        settings.apply({"runner.max_threads": 4, "runner.prefetch": 0}, origin="the command line")
-        assert (runner.max_threads, runner.prefetch) == (4, 0)
-        assert {line.origin for line in settings.origins() if line.key == "runner.prefetch"} == {"the command line"}
+        settings.apply({"runner.max_threads": 4, "runner.grace_period_sec": 0}, origin="the command line")
+        assert (runner.max_threads, runner.grace_period_sec) == (4, 0)
+        assert {line.origin for line in settings.origins() if line.key == "runner.grace_period_sec"} == {"the command line"}
 
 
 def test_a_snapshot_makes_another_process_equal(load: Load, tmp_path: Path) -> None:

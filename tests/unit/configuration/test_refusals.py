@@ -51,8 +51,8 @@ class TestUnknownKeys:
                 "[tool.pynenc]: no setting is named 'max_threads'; did you mean `max_threads` in {file} [tool.pynenc.runner]?",
             ),
             (
-                "[tool.pynenc.runner]\nprefetsch = 1",
-                "[tool.pynenc.runner]: no setting is named 'prefetsch'; did you mean `prefetch` in {file} [tool.pynenc.runner]?",
+                "[tool.pynenc.runner]\nsetle_batch = 1",
+                "[tool.pynenc.runner]: no setting is named 'setle_batch'; did you mean `settle_batch` in {file} [tool.pynenc.runner]?",
             ),
             (
                 "[tool.pynenc.task.shop.add]\nprioryti = 1",
@@ -140,9 +140,9 @@ class TestFrozen:
             settings.runner.max_threads = 2
         with pytest.raises(SettingsFrozenError, match=f"^app_id {message}"):
             settings.app.app_id = "x"
-        with pytest.raises(SettingsFrozenError, match=f"^runner.prefetch {message}"):
-            settings.apply({"runner.prefetch": 2})
-        assert (settings.runner.max_threads, settings.app.app_id, settings.runner.prefetch) == (0, "default", 8)
+        with pytest.raises(SettingsFrozenError, match=f"^runner.settle_batch {message}"):
+            settings.apply({"runner.settle_batch": 2})
+        assert (settings.runner.max_threads, settings.app.app_id, settings.runner.settle_batch) == (0, "default", 1)
 
     def test_the_options_of_a_task_are_frozen_at_once(self, load: Load) -> None:
         options = load().task_options("shop.add")
@@ -243,4 +243,4 @@ def test_loading_imports_neither_click_nor_a_settings_library(tmp_path: Path) ->
 def test_all_errors_are_of_one_family() -> None:
     errors = (UnknownSettingError, UnknownSectionError, InvalidSettingError, ConfigFileError, SettingsFrozenError, SettingsClassError)
     assert all(issubclass(error, ConfigurationError) for error in errors)
-    assert load_settings(environ={}, cwd=Path("/")).section(RunnerSettings).prefetch == 8
+    assert load_settings(environ={}, cwd=Path("/")).section(RunnerSettings).grace_period_sec == 25.0

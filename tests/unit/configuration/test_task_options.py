@@ -14,7 +14,16 @@ TASK = "shop.tasks.add"
 
 def test_each_source_beats_those_below_it(load: Load, tmp_path: Path) -> None:
     """Eight steps, each setting all that those above it set, and one option more."""
-    names = ["max_retries", "retry_delay_sec", "retry_max_delay_sec", "priority", "delay", "expires", "timeout", "soft_timeout"]
+    names = [
+        "max_retries",
+        "retry_delay_sec",
+        "retry_max_delay_sec",
+        "priority",
+        "delay",
+        "expires",
+        "retry_backoff",
+        "parallel_batch_size",
+    ]
 
     def table(value: int, count: int) -> str:
         return "\n".join(f"{name} = {value}" for name in names[:count])

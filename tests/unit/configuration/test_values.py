@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pynenc_core.config import Limit, Unique
+from pynenc_core.config import Limit
 from pynenc_core.errors.configuration import InvalidSettingError
 from pynenc_core.errors.invocations import RetryError
 from unit.configuration.sources import Load, write
@@ -19,7 +19,7 @@ class TestFromTheEnvironment:
         ("text", "value"), [("False", False), ("0", False), ("off", False), (" no ", False), ("TRUE", True), ("1", True)]
     )
     def test_switches(self, load: Load, text: str, value: bool) -> None:
-        assert load(environ={"PYNENC__RUNNER__ENFORCE_MAX_PROCESSES": text}).runner.enforce_max_processes is value
+        assert load(environ={"PYNENC__TASK__REROUTE_ON_CONCURRENCY_CONTROL": text}).task.reroute_on_concurrency_control is value
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -55,17 +55,18 @@ class TestFromTheEnvironment:
         settings = load(environ={"PYNENC__TWIN__TAGS": "b,a,b"}, plugin_sections=lambda: {"twin": twin})
         assert settings.snapshot() == {"twin.tags": ["a", "b"]}
 
-    def test_classes_and_structures(self, load: Load) -> None:
+    def test_classes_and_structures(self, load: Load, twin: str) -> None:
         environ = {
             "PYNENC__TASK__RETRY_FOR": "OSError,pynenc_core.errors.invocations:RetryError,json.JSONDecodeError",
-            "PYNENC__TASK__LIMITS": '[{"concurrency": 2, "key_arguments": ["user"]}, {"rate": 5}]',
-            "PYNENC__TASK__UNIQUE": '{"window_sec": 60}',
+            "PYNENC__TASK__LIMITS": '[{"concurrency": 2, "key_arguments": ["user"]}, {"concurrency": 5}]',
+            "PYNENC__TWIN__LIMIT": '{"concurrency": 60}',
             "PYNENC__TASK__ETA": "2030-01-02T03:04:05Z",
         }
-        task = load(environ=environ).task
+        settings = load(environ=environ, plugin_sections=lambda: {"twin": twin})
+        task = settings.task
         assert [each.__name__ for each in task.retry_for] == ["OSError", "RetryError", "JSONDecodeError"]
-        assert task.limits == (Limit(concurrency=2, key_arguments=("user",)), Limit(rate=5))
-        assert task.unique == Unique(window_sec=60)
+        assert task.limits == (Limit(concurrency=2, key_arguments=("user",)), Limit(concurrency=5))
+        assert {line.key: line.value for line in settings.origins()}["twin.limit"] == Limit(concurrency=60)
         assert task.eta == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -74,27 +75,33 @@ def test_files_give_typed_values(load: Load, tmp_path: Path) -> None:
     task_modules = ["a", "b"]
     [runner]
     grace_period_sec = 3
-    enforce_max_processes = false
     [task]
+    reroute_on_concurrency_control = false
     retry_for = ["OSError"]
     eta = 2030-01-02T03:04:05Z
     limits = [{concurrency = 2}]
     """
     settings = load(config_filepath=write(tmp_path / "a.toml", text))
     assert settings.app.task_modules == ("a", "b")
-    assert (settings.runner.grace_period_sec, settings.runner.enforce_max_processes) == (3.0, False)
+    assert (settings.runner.grace_period_sec, settings.task.reroute_on_concurrency_control) == (3.0, False)
     assert settings.task.retry_for == (OSError,)
     assert settings.task.eta == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert settings.task.limits == (Limit(concurrency=2),)
 
 
-def test_code_gives_python_values(load: Load) -> None:
+def test_code_gives_python_values(load: Load, twin: str) -> None:
     settings = load(
-        {"task.retry_for": [OSError, RetryError], "task.limits": (Limit(rate=1),), "task_modules": ["a"], "task": {"unique": Unique()}}
+        {
+            "task.retry_for": [OSError, RetryError],
+            "task.limits": (Limit(concurrency=1),),
+            "task_modules": ["a"],
+            "twin": {"limit": Limit(concurrency=2)},
+        },
+        plugin_sections=lambda: {"twin": twin},
     )
     assert settings.task.retry_for == (OSError, RetryError)
-    assert settings.task.limits == (Limit(rate=1),)
-    assert settings.task.unique == Unique()
+    assert settings.task.limits == (Limit(concurrency=1),)
+    assert {line.key: line.value for line in settings.origins()}["twin.limit"] == Limit(concurrency=2)
     assert settings.app.task_modules == ("a",)
     settings.task.retry_for = (ValueError,)
     assert settings.task.retry_for == (ValueError,)
@@ -107,9 +114,14 @@ class TestRefused:
             ("RUNNER__MAX_THREADS", "many", "the value of runner.max_threads ('many') does not fit: Expected `int`, got `str`"),
             ("RUNNER__MAX_THREADS", "-1", "the value of runner.max_threads ('-1') does not fit: Expected `int` >= 0"),
             (
-                "RUNNER__ENFORCE_MAX_PROCESSES",
+                "TASK__REROUTE_ON_CONCURRENCY_CONTROL",
                 "maybe",
-                "the value of runner.enforce_max_processes ('maybe') does not fit: expected true, false, 1, 0, yes, no, on or off",
+                "the value of task.reroute_on_concurrency_control ('maybe') does not fit: expected true, false, 1, 0, yes, no, on or off",
+            ),
+            (
+                "TASK__LIMITS",
+                '[{"concurrency": 0}]',
+                "the value of task.limits ('[{\"concurrency\": 0}]') does not fit: Expected `int` >= 1 - at `$[0].concurrency`",
             ),
             ("LOGGING_FORMAT", "xml", "the value of logging_format ('xml') does not fit: expected one of text, json"),
             (
@@ -148,7 +160,7 @@ class TestRefused:
                 '{"runner": {"max_threads": "4"}}',
                 "[runner] (config_filepath=): the value of runner.max_threads ('4') does not fit: Expected `int`, got `str`",
             ),
-            ('{"runner": {"enforce_max_processes": 1}}', "does not fit: Expected `bool`, got `int`"),
+            ('{"task": {"reroute_on_concurrency_control": 1}}', "does not fit: Expected `bool`, got `int`"),
             ('{"runner": {"max_threads": true}}', "does not fit: Expected `int`, got `bool`"),
             ('{"runner": 4}', "(config_filepath=): the value of runner does not fit: it is a section, so its value must be a table"),
             ('{"app_id": "a/b"}', "does not fit: Expected `str` matching regex"),

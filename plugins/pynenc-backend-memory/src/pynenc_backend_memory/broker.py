@@ -37,8 +37,12 @@ class MemoryBroker(BaseBroker):
         clock = self.app.clock
         deadline = clock.monotonic() + timeout
         with self._changed:
-            while not (taken := self._take(queues, limit)) and (left := deadline - clock.monotonic()) > 0 and not self._woken:
-                dues = [instant - clock.time() for queue in queues if (instant := self._queues[queue].next_due()) is not None]
+            while True:
+                dues = [due - clock.time() for queue in queues if (due := self._queues[queue].advance(clock.time())) is not None]
+                taken = self._take(queues, limit)
+                left = deadline - clock.monotonic()
+                if taken or left <= 0 or self._woken:
+                    break
                 self._waiting += 1
                 self._changed.wait(min([left, *dues]))
                 self._waiting -= 1
@@ -83,7 +87,7 @@ class MemoryBroker(BaseBroker):
         taken: list[str] = []
         for name in queues:
             queue = self._queues[name]
-            while len(taken) < limit and (first := queue.first(self.app.clock.time())):
+            while len(taken) < limit and (first := queue.first()):
                 queue.discard(first)
                 taken.append(first)
         return tuple(taken)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from attrs import evolve
 
-from pynenc_backend_memory.moves import MemoryMoves
+from pynenc_backend_memory.table import MemoryTable
 from pynenc_core.model import Lease, RunnerBeat, Signal
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import CoordinationStorage
@@ -16,7 +16,7 @@ class MemoryCoordination(CoordinationStorage):
     """Small shared things in a table."""
 
     app: StoreView
-    table: MemoryMoves
+    table: MemoryTable
 
     def now(self) -> float:
         """Return this machine's time: the store has no other."""
@@ -31,7 +31,7 @@ class MemoryCoordination(CoordinationStorage):
     def put_value(self, kind: str, key: str, value: bytes, *, if_absent: bool = False, ttl: float | None = None) -> bool:
         """Store a value; return whether it was written."""
         with self.table.lock:
-            if if_absent and key in self._alive(kind):
+            if if_absent and self.table.alive(kind, self.now(), (key,)):
                 return False
             self.table.values[kind][key] = (value, None if ttl is None else self.now() + ttl)
             return True
@@ -39,18 +39,18 @@ class MemoryCoordination(CoordinationStorage):
     def get_values(self, kind: str, keys: Collection[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
         with self.table.lock:
-            return self._alive(kind, keys)
+            return self.table.alive(kind, self.now(), keys)
 
     def list_values(self, kind: str, *, prefix: str = "", after: str = "", limit: int = 100) -> tuple[tuple[str, bytes], ...]:
         """Return pairs of key and value, by key."""
         with self.table.lock:
-            alive = self._alive(kind)
+            alive = self.table.alive(kind, self.now())
             return tuple([(key, alive[key]) for key in sorted(alive) if key.startswith(prefix) and key > after][:limit])
 
     def drop_values(self, kind: str, keys: Collection[str]) -> int:
         """Remove values; return how many existed."""
         with self.table.lock:
-            gone = self._alive(kind, keys)
+            gone = self.table.alive(kind, self.now(), keys)
             for key in gone:
                 del self.table.values[kind][key]
             return len(gone)
@@ -96,8 +96,3 @@ class MemoryCoordination(CoordinationStorage):
         """Return how many live holders each key has."""
         with self.table.lock:
             return {key: self.table.holders(key) for key in keys}
-
-    def _alive(self, kind: str, keys: Collection[str] | None = None) -> dict[str, bytes]:
-        now, stored = self.now(), self.table.values.get(kind, {})
-        chosen = stored if keys is None else [key for key in keys if key in stored]
-        return {key: stored[key][0] for key in chosen if (until := stored[key][1]) is None or until > now}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pynenc_backend_memory.state_backend import MemoryStateBackend
 from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submitted
+from pynenc_core.ports import atomic
 from pynenc_core.ports.dispatcher import Dispatcher
 
 
@@ -26,15 +27,15 @@ class MemoryDispatcher(Dispatcher):
 
     def claim(self, ask: Ask) -> ClaimReply:
         """Claim what is due, lowest rank first."""
-        with self._table.lock:
-            return self._claim(ask, self._state.now())
+        return self.settle((), ask=ask).claim
 
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         """Write changes, claim more."""
-        now = self._state.now()
         with self._table.lock:
-            refused = self._table.swap(changes, now).refused
-            return SettleReply(refused=refused, claim=self._claim(ask, now) if ask else ClaimReply())
+            reply, more = atomic.settle(self._state.step(), changes, ask)
+            if ask and not more:
+                self._seen.update({queue: self._table.news[queue] for queue in ask.queues})
+        return reply
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         """Block until there is news in one of the queues."""
@@ -65,10 +66,3 @@ class MemoryDispatcher(Dispatcher):
     def close(self) -> None:
         """Let who waits for work return."""
         self.wake()
-
-    def _claim(self, ask: Ask, now: float) -> ClaimReply:
-        table = self._table
-        reply = table.acquire(table.first(ask, now), ask, now)
-        if len(reply.claimed) < ask.limit and next(table.first(ask, now), None) is None:
-            self._seen.update({queue: table.news[queue] for queue in ask.queues})
-        return reply

@@ -32,16 +32,18 @@ class RankedIds:
         """Remove an id, if it is here."""
         self._current.pop(invocation_id, None)
 
-    def first(self, now: float, *, awaited_only: bool = False) -> str | None:
-        """Return the id of lowest rank that is due, leaving it here."""
-        while (due := self.next_due()) is not None and due <= now:
-            _, invocation_id, rank, awaited = heappop(self._later)
-            self.put(invocation_id, rank, awaited=awaited)
+    def first(self, *, awaited_only: bool = False) -> str | None:
+        """Return the id of lowest rank among those that were due at the last `advance`, leaving it here."""
         return self._top(self._awaited if awaited_only else self._ready)
 
-    def next_due(self) -> float | None:
-        """Return the earliest instant among those not moved to the ready ones yet."""
-        return None if self._top(self._later) is None else self._later[0][0]
+    def advance(self, now: float) -> float | None:
+        """Let those that are due by now stand in the order; return when the next one will be."""
+        while self._top(self._later) is not None:
+            due, invocation_id, rank, awaited = self._later[0]
+            if due > now:
+                return due
+            self.put(invocation_id, rank, awaited=awaited)
+        return None
 
     def lowest(self) -> tuple[str, float, float | None] | None:
         """Return id, rank and due time of the one of lowest rank, due or not. O(n)."""

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from heapq import nlargest, nsmallest
 
-from pynenc_backend_memory.moves import MemoryMoves
-from pynenc_backend_memory.table import moment
+from pynenc_backend_memory.step import MemoryStep
+from pynenc_backend_memory.table import MemoryTable, moment
 from pynenc_core.model import (
     Ask,
     Batch,
@@ -24,6 +24,7 @@ from pynenc_core.model import (
     Swapped,
     Swept,
 )
+from pynenc_core.ports import atomic
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import RecordStorage
 from pynenc_core.status import Status
@@ -32,7 +33,7 @@ from pynenc_core.status import Status
 class MemoryWatch:
     """A wait for invocations to become final, woken by the table."""
 
-    def __init__(self, table: MemoryMoves, invocation_ids: Collection[str]) -> None:
+    def __init__(self, table: MemoryTable, invocation_ids: Collection[str]) -> None:
         self._table = table
         self._ids = frozenset(invocation_ids)
         self._changed = threading.Condition(table.lock)
@@ -69,12 +70,16 @@ class MemoryRecords(RecordStorage):
     """Invocations in a table."""
 
     app: StoreView
-    table: MemoryMoves
+    table: MemoryTable
+
+    def step(self) -> MemoryStep:
+        """Return a step of the rules; the table's lock is held."""
+        return MemoryStep(self.table, self.app.clock.time())
 
     def add_batch(self, batch: Batch) -> Submitted:
         """Store a batch."""
         with self.table.lock:
-            return self.table.add(batch, self.app.clock.time())
+            return atomic.submit(self.step(), batch)
 
     def get(self, invocation_ids: Collection[str]) -> dict[str, InvocationRecord]:
         """Return the records that exist, by id."""
@@ -84,18 +89,18 @@ class MemoryRecords(RecordStorage):
     def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         with self.table.lock:
-            return self.table.swap(changes, self.app.clock.time())
+            return atomic.swap(self.step(), changes)
 
     def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
         """Claim what is claimable of these."""
         with self.table.lock:
-            now = self.app.clock.time()
-            return self.table.acquire(self.table.named(invocation_ids, ask, now), ask, now)
+            return atomic.acquire(self.step(), invocation_ids, ask)
 
     def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
         """Write side values; return the ids of those refused."""
         with self.table.lock:
-            return tuple([mark.invocation_id for mark in marks if self.table.mark(mark)])
+            step = self.step()
+            return tuple([mark.invocation_id for mark in marks if atomic.mark(step, mark)])
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False

@@ -6,12 +6,12 @@ from typing import ClassVar
 from weakref import WeakValueDictionary
 
 from pynenc_backend_memory.coordination import MemoryCoordination
-from pynenc_backend_memory.moves import MemoryMoves
 from pynenc_backend_memory.records import MemoryRecords
+from pynenc_backend_memory.table import MemoryTable
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.state_backend import BaseStateBackend
 
-_named: WeakValueDictionary[tuple[str, str], MemoryMoves] = WeakValueDictionary()
+_named: WeakValueDictionary[tuple[str, str], MemoryTable] = WeakValueDictionary()
 
 
 class MemoryStateBackend(MemoryRecords, MemoryCoordination, BaseStateBackend):
@@ -25,4 +25,4 @@ class MemoryStateBackend(MemoryRecords, MemoryCoordination, BaseStateBackend):
     def __init__(self, app: StoreView) -> None:
         super().__init__(app)
         place = app.store_url("state_backend").partition("://")[2]
-        self.table = _named.setdefault((place, app.app_id), MemoryMoves()) if place else MemoryMoves()
+        self.table = _named.setdefault((place, app.app_id), MemoryTable()) if place else MemoryTable()

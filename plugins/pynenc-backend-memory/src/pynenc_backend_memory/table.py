@@ -13,29 +13,24 @@ from pynenc_backend_memory.ranking import RankedIds
 from pynenc_core.model import (
     FIRST_KEPT,
     LAST_KEPT,
-    Batch,
     Blob,
     InvocationDTO,
     InvocationHistory,
     InvocationRecord,
     Lease,
-    Limit,
     Query,
-    Queued,
     RunnerBeat,
-    State,
-    Submitted,
+    Side,
+    Signal,
     Swept,
     ended_at,
-    full_limit,
-    registered,
 )
-from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
+from pynenc_core.status import CLAIMABLE, FINAL, OWNED
 
 _NONE: set[str] = set()
 _QUERIED = ("runner_id", "unique_key", "call_id", "parent_id", "workflow_id", "limit_key", "task_id", "workflow_type", "queue")
 _DYNAMIC = ("status", "runner_id")
-OUTBOX = ("has_outbox", "yes")
+_OUTBOX = ("has_outbox", "yes")
 
 
 class Listener(Protocol):
@@ -80,56 +75,69 @@ class MemoryTable:
         self.queues: defaultdict[str, RankedIds] = defaultdict(RankedIds)
         self.beside: defaultdict[str, RankedIds] = defaultdict(RankedIds)
         """By limit key: the CONCURRENCY_CONTROLLED ones that this key kept from starting."""
-        self.beside_key: dict[str, str] = {}
+        self._beside_key: dict[str, str] = {}
         self.blobs: dict[str, tuple[bytes, float]] = {}
         self.values: defaultdict[str, dict[str, tuple[bytes, float | None]]] = defaultdict(dict)
         """By kind and key: the value, and when it expires."""
         self.beats: dict[str, RunnerBeat] = {}
         self.leases: dict[str, Lease] = {}
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        self._unique: dict[str, str] = {}
-        self._batches: dict[str, Submitted] = {}
-        self.signalled: set[str] = set()
+        self.unique: dict[str, str] = {}
+        self._signalled: set[str] = set()
         self._ended: list[tuple[float, str]] = []
-        self._fresh: dict[str, None] = {}
-        """What a swap or claim made claimable, until its reply is made."""
         for invocation_id in tuple(self.listeners):
             self._tell(invocation_id)
 
-    def add(self, batch: Batch, now: float) -> Submitted:
-        """Store a batch; see `Dispatcher.submit`."""
-        if batch.batch_id in self._batches:
-            return self._batches[batch.batch_id]
-        self.put_blobs(batch.blobs, now)
-        ids = [new.invocation.invocation_id for new in batch.invocations]
-        reused: set[int] = set()
-        for position, new in enumerate(batch.invocations):
-            if ids[position] not in self.records:
-                holder = self._holder(new.invocation.unique_key, now)
-                if holder is None:
-                    self._insert(*registered(new, now))
-                else:
-                    ids[position] = holder
-                    reused.add(position)
-        self._fresh.clear()
-        submitted = Submitted(tuple(ids), frozenset(reused))
-        if submitted.reused:  # a repetition must answer the same, though the holder may be final by then
-            self._batches[batch.batch_id] = submitted
-        return submitted
+    def insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
+        """Store a new invocation with its first history entry."""
+        for label in _labels(record.invocation):
+            if label[1]:
+                self._index[label].add(record.invocation_id)
+        if record.invocation.unique_key:
+            self.unique[record.invocation.unique_key] = record.invocation_id
+        self.entries[record.invocation_id] = []
+        self._set(None, record, "")
+        self._note(entry)
 
-    def replace(self, old: InvocationRecord, state: State, entries: Iterable[InvocationHistory]) -> InvocationRecord:
-        """Put a new state in the place of the old one, with its history; return the new record."""
-        new = InvocationRecord(invocation=old.invocation, call=old.call, state=state, side=old.side)
-        self._set(old, new)
+    def replace(self, old: InvocationRecord, new: InvocationRecord, entries: Iterable[InvocationHistory], beside: str) -> None:
+        """Put a record with a new state in the place of the old one, with its history."""
+        self._set(old, new, beside)
         for entry in entries:
             self._note(entry)
-        return new
+
+    def set_side(self, record: InvocationRecord, side: Side) -> None:
+        """Put side values in the place of the old ones."""
+        new = InvocationRecord(invocation=record.invocation, call=record.call, state=record.state, side=side)
+        self.records[new.invocation_id] = new
+        if side.signal and not new.state.final:
+            self._signalled.add(new.invocation_id)
+        if side.boost == record.side.boost:
+            return
+        if new.state.status in CLAIMABLE:
+            self._enqueue(new)
+        elif key := self._beside_key.get(new.invocation_id):
+            self.beside[key].put(new.invocation_id, new.rank)
+
+    def set_outbox(self, record: InvocationRecord) -> None:
+        """Put a record with another outbox in the place of the old one."""
+        self.records[record.invocation_id] = record
+        if not record.state.outbox:
+            self._unlabel(_OUTBOX, record.invocation_id)
+
+    def signals(self, runner_ids: Iterable[str]) -> tuple[Signal, ...]:
+        """Return the requests to what these runners own."""
+        if not self._signalled:
+            return ()
+        asked = set(runner_ids)
+        records = [self.records[invocation_id] for invocation_id in sorted(self._signalled)]
+        mine = [(record.side.signal, record.state) for record in records if record.state.runner_id in asked]
+        return tuple([signal for signal, state in mine if signal and signal.concerns(state)])
 
     def select(self, query: Query) -> Iterable[str]:
         """Return the ids that the query fits, in no order."""
         sets = [self._index.get((field, value), _NONE) for field in _QUERIED if (value := getattr(query, field))]
         if query.has_outbox:
-            sets.append(self._index.get(OUTBOX, _NONE))
+            sets.append(self._index.get(_OUTBOX, _NONE))
         if not sets and not query.statuses:
             return self.records
         if not sets:
@@ -141,15 +149,18 @@ class MemoryTable:
         """Return how many owned invocations have this limit."""
         return len(self._index.get(("holding", key), _NONE))
 
-    def full_limit_of(self, record: InvocationRecord) -> Limit | None:
-        """Return the first limit of a record that has no room."""
-        return full_limit(record.invocation.limits, self.holders) if record.invocation.limits else None
-
-    def wait_beside(self, key: str, record: InvocationRecord) -> None:
+    def wait_beside(self, record: InvocationRecord, key: str) -> None:
         """Let a CONCURRENCY_CONTROLLED one wait for a slot of this limit and no other."""
-        self.beside[self.beside_key.get(record.invocation_id, key)].discard(record.invocation_id)
-        self.beside[key].put(record.invocation_id, record.rank)
-        self.beside_key[record.invocation_id] = key
+        self.beside[self._beside_key.pop(record.invocation_id, "")].discard(record.invocation_id)
+        if key:
+            self.beside[key].put(record.invocation_id, record.rank)
+            self._beside_key[record.invocation_id] = key
+
+    def alive(self, kind: str, now: float, keys: Iterable[str] | None = None) -> dict[str, bytes]:
+        """Return the values of a kind that have not expired, all or those asked for, by key."""
+        stored = self.values.get(kind, {})
+        chosen = stored if keys is None else [key for key in keys if key in stored]
+        return {key: stored[key][0] for key in chosen if (until := stored[key][1]) is None or until > now}
 
     def put_blobs(self, blobs: Iterable[Blob], now: float) -> None:
         """Store blobs; of one that exists, only move the expiry forward."""
@@ -158,14 +169,14 @@ class MemoryTable:
             self.blobs[blob.key] = (b"".join(blob.chunks) if data is None else data, max(expires, now + blob.ttl))
 
     def sweep(self, before: float, limit: int, now: float) -> Swept:
-        """Remove up to `limit` invocations of no use since before an instant, and all blobs and values that expired."""
+        """Remove up to `limit` invocations that were of no use before an instant, and all blobs and values that expired."""
         gone = 0
         while gone < limit and self._ended and self._ended[0][0] < before:
             invocation_id = heappop(self._ended)[1]
             record = self.records.pop(invocation_id)
             del self.entries[invocation_id]
-            for label in (*_labels(record.invocation), ("status", record.state.status), OUTBOX):
-                self.unlabel(label, invocation_id)
+            for label in (*_labels(record.invocation), ("status", record.state.status), _OUTBOX):
+                self._unlabel(label, invocation_id)
             self._free_key(record.invocation)
             gone += 1
         if gone:
@@ -178,17 +189,7 @@ class MemoryTable:
             del kept[key]
         return Swept(gone, len(blobs), len(values))
 
-    def _insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
-        for label in _labels(record.invocation):
-            if label[1]:
-                self._index[label].add(record.invocation_id)
-        if record.invocation.unique_key:
-            self._unique[record.invocation.unique_key] = record.invocation_id
-        self.entries[record.invocation_id] = []
-        self._set(None, record)
-        self._note(entry)
-
-    def _set(self, old: InvocationRecord | None, new: InvocationRecord) -> None:
+    def _set(self, old: InvocationRecord | None, new: InvocationRecord, beside: str) -> None:
         """Store a record and keep every index that depends on its state."""
         invocation_id, invocation, state = new.invocation_id, new.invocation, new.state
         self.records[invocation_id] = new
@@ -196,64 +197,40 @@ class MemoryTable:
         for field in _DYNAMIC:
             before, after = getattr(was, field, ""), getattr(state, field)
             if before != after:
-                self.unlabel((field, before), invocation_id)
+                self._unlabel((field, before), invocation_id)
                 if after:
                     self._index[field, after].add(invocation_id)
-        if state.outbox:
-            self._index[OUTBOX].add(invocation_id)
         for limit in invocation.limits:
             if state.status in OWNED:
                 self._index["holding", limit.key].add(invocation_id)
             else:
-                self.unlabel(("holding", limit.key), invocation_id)
+                self._unlabel(("holding", limit.key), invocation_id)
         if state.status in CLAIMABLE:
-            self.enqueue(new)
+            self._enqueue(new)
         elif was and was.status in CLAIMABLE:
             self.queues[invocation.queue].discard(invocation_id)
-        if state.status is Status.CONCURRENCY_CONTROLLED and invocation.limits:
-            self.wait_beside((self.full_limit_of(new) or invocation.limits[0]).key, new)
-        elif was and was.status is Status.CONCURRENCY_CONTROLLED:
-            self.beside[self.beside_key.pop(invocation_id, "")].discard(invocation_id)
+        if state.outbox:
+            self._index[_OUTBOX].add(invocation_id)
+        if beside or invocation_id in self._beside_key:
+            self.wait_beside(new, beside)
         if state.status in FINAL and not (was and was.status in FINAL):
-            self._end(new)
+            self._signalled.discard(invocation_id)
+            if invocation.unique_until is None:
+                self._free_key(invocation)
+            heappush(self._ended, (ended_at(invocation, state), invocation_id))
+            self._tell(invocation_id)
 
-    def _end(self, record: InvocationRecord) -> None:
-        invocation_id, invocation = record.invocation_id, record.invocation
-        self.signalled.discard(invocation_id)
-        if invocation.unique_until is None:
-            self._free_key(invocation)
-        heappush(self._ended, (ended_at(invocation, record.state), invocation_id))
-        self._tell(invocation_id)
-
-    def enqueue(self, record: InvocationRecord) -> None:
-        """Let a claimable one take its place in its queue."""
+    def _enqueue(self, record: InvocationRecord) -> None:
         queue = record.invocation.queue
         self.queues[queue].put(record.invocation_id, record.rank, record.state.due, awaited=record.side.boost is not None)
-        self._fresh[record.invocation_id] = None
         self.news[queue] += 1
         self.changed.notify_all()
 
-    def made_claimable(self) -> tuple[Queued, ...]:
-        """Return what this step made claimable and left so."""
-        if not self._fresh:
-            return ()
-        fresh, self._fresh = [self.records[each] for each in self._fresh if each in self.records], {}
-        return tuple([record.queued for record in fresh if record.state.status in CLAIMABLE])
-
-    def _holder(self, unique_key: str, now: float) -> str | None:
-        """Return the invocation that a unique key stands for, if it counts for one."""
-        holder = self._unique.get(unique_key)
-        if holder is None:
-            return None
-        until = self.records[holder].invocation.unique_until
-        return holder if until is None or now < until else None
-
     def _free_key(self, invocation: InvocationDTO) -> None:
-        if self._unique.get(invocation.unique_key) == invocation.invocation_id:
-            del self._unique[invocation.unique_key]
+        if self.unique.get(invocation.unique_key) == invocation.invocation_id:
+            del self.unique[invocation.unique_key]
 
-    def unlabel(self, label: tuple[str, str], invocation_id: str) -> None:
-        """Take an invocation out of an index."""
+    def _unlabel(self, label: tuple[str, str], invocation_id: str) -> None:
         ids = self._index.get(label)
         if ids is not None:
             ids.discard(invocation_id)

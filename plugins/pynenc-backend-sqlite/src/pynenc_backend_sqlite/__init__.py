@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 from pynenc_core.plugins import BackendSpec, BrokerSpec, BuilderMethodSpec, StateBackendSpec, hookimpl
 
@@ -77,3 +78,13 @@ def pynenc_dispatcher(broker: object, state_backend: object) -> object | None:
     if isinstance(broker, SQLiteBroker) and isinstance(state_backend, SQLiteStateBackend) and broker.shares(state_backend.database):
         return SQLiteDispatcher(state_backend)
     return None
+
+
+@hookimpl
+def pynenc_healthcheck(app: object) -> Iterable[object] | None:
+    """Say how durable this app's file is, and how much space it has."""
+    if "pynenc_backend_sqlite.database" not in sys.modules:  # as above: nobody uses it
+        return None
+    from pynenc_backend_sqlite.health import report
+
+    return report(str(getattr(app, "app_id", "")))

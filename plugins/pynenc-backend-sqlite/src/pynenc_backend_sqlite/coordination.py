@@ -7,13 +7,11 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from pynenc_backend_sqlite import statements as sql
-from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
-from pynenc_backend_sqlite.step import Step
-from pynenc_core.model import Lease, RunnerBeat, Signal, State
+from pynenc_backend_sqlite.transitions import RecordStep
+from pynenc_core.model import Lease, RunnerBeat, Signal
 from pynenc_core.ports.storage import CoordinationStorage
-from pynenc_core.status import Status
 
 
 class SQLiteCoordination(CoordinationStorage):
@@ -22,9 +20,9 @@ class SQLiteCoordination(CoordinationStorage):
     database: Database
     bell: Doorbell
 
-    def step(self) -> Step:
+    def step(self) -> RecordStep:
         """Return a context that is one atomic step."""
-        return Step(self.database, self.bell)
+        return RecordStep(self.database, self.bell)
 
     def now(self) -> float:
         """Return this machine's time: all processes that share the file are on it."""
@@ -42,9 +40,9 @@ class SQLiteCoordination(CoordinationStorage):
     def put_value(self, kind: str, key: str, value: bytes, *, if_absent: bool = False, ttl: float | None = None) -> bool:
         """Store a value; return whether it was written."""
         with self.step() as step:
-            if if_absent and step.execute(sql.HAS_VALUE, kind, key, step.now).fetchone():
+            if if_absent and step.value(kind, key) is not None:
                 return False
-            step.execute(sql.PUT_VALUE, kind, key, value, None if ttl is None else step.now + ttl)
+            step.put_value(kind, key, value, ttl)
             return True
 
     def get_values(self, kind: str, keys: Collection[str]) -> dict[str, bytes]:
@@ -65,7 +63,7 @@ class SQLiteCoordination(CoordinationStorage):
         with self.step() as step:
             for each in runner_ids:
                 step.execute(sql.BEAT, each, step.now, step.now + lease, may_serve)
-            return requests(step, runner_ids)
+            return step.signals(runner_ids)
 
     def beats(self) -> tuple[RunnerBeat, ...]:
         """Return every runner known, by id."""
@@ -95,13 +93,6 @@ class SQLiteCoordination(CoordinationStorage):
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many live holders each key has."""
         return {key: self.database.rows(sql.HOLDERS, key)[0][0] for key in keys}
-
-
-def requests(step: Step, runner_ids: Collection[str]) -> tuple[Signal, ...]:
-    """Return the requests to what these runners own."""
-    rows = [row for each in runner_ids for row in step.execute(sql.REQUESTS, each)]
-    owned = [(transitions.decode_side(side).signal, State(status=Status(status), claim=claim)) for side, status, claim in rows]
-    return tuple([signal for signal, state in owned if signal and signal.concerns(state)])
 
 
 def _beat(row: Row) -> RunnerBeat:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import random
@@ -14,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 from pynenc_backend_sqlite.place import locate, make_file, store_name
+from pynenc_backend_sqlite.readers import Readers
 from pynenc_backend_sqlite.settings import SQLiteSettings
 from pynenc_backend_sqlite.turn import Turn
 from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError, StoreFormatError
@@ -24,8 +24,15 @@ APPLICATION_ID = 0x70796E63
 """Written into the file's header ("pync"), so that another program's file is not taken for ours."""
 SCHEMA = Path(__file__).with_name("schema.sql")
 
+FORK_PATIENCE = 5.0
+"""Seconds for which a fork waits for transactions of other threads to end."""
+CLOSE_PATIENCE = 1.0
+"""Seconds for which closing waits for what other threads read."""
 _SHORTEST, _LONGEST = 0.00005, 0.005
 """Seconds between two tries to get the turn to write; SQLite's own pauses grow to 100 ms, and its shortest is 1 ms."""
+
+_PAGE = 4096
+_SHARE = 8  # the log takes so small a part of its disk at most
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _APP_NUMBER = "SELECT app FROM app WHERE app_id = ?"
@@ -48,26 +55,50 @@ class Database:
 
     def __init__(self, app: StoreView, part: str) -> None:
         self._app = app
+        self.app_id = app.app_id
         self.path, self._default = locate(app, part)
         self.store = store_name(self.path)
         self._settings = app.section(SQLiteSettings)
+        self.synchronous = self._settings.synchronous
         self._patience = self._settings.busy_timeout_sec
         self._said = False
         self._open_anew()
         _databases.add(self)
 
-    def forget(self) -> None:
-        """Start anew without touching the connections there were: they belong to the process this one was forked from."""
-        self._turn.close()
-        _abandoned.append((self._writer, self._readers))
-        self._open_anew()
-
     def _open_anew(self) -> None:
         self._turn = Turn(self.path.with_name(f"{self.path.name}-turn"))
+        self._held = False
         self._writer: Connection | None = None
-        self._readers: deque[Connection] = deque()
+        self._readers = Readers(self.connect)
+        self._lookout = Readers(self.connect)
         self.number = 0
         """The app's number in this file, once it is open."""
+
+    def before_fork(self) -> None:
+        """Close every connection, once nobody uses any.
+
+        SQLite keeps in memory which of its locks the process holds. A child would believe that it holds its parent's, and
+        whoever closes the file last would delete the log under it.
+        """
+        for readers in (self._readers, self._lookout):
+            readers.hold(FORK_PATIENCE)
+        self._held = self._turn.hold(FORK_PATIENCE)
+        if self._held and self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def after_fork(self) -> None:
+        """Go on in the parent."""
+        if self._held:
+            self._turn.release()
+        for readers in (self._readers, self._lookout):
+            readers.release()
+
+    def forget(self) -> None:
+        """Start anew in the child; what could not be closed before is left alone, since to close it would drop the parent's locks."""
+        self._turn.close()
+        _abandoned.append((self._writer, self._readers, self._lookout))
+        self._open_anew()
 
     def now(self) -> float:
         """Return the store's clock: that of this machine."""
@@ -79,29 +110,39 @@ class Database:
 
     def rows_of_each(self, sql: str, several: Iterable[tuple[object, ...]]) -> list[Row]:
         """Return what a query finds with each of several lots of arguments, one after the other."""
-        connection = self._reader()
         found: list[Row] = []
         try:
-            for arguments in several:
-                found += _patiently(self._patience, _fetch, connection, sql, (self.number, *arguments))
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise self.translated(error) from error
-            raise
-        self._readers.append(connection)
+            with self._readers.lend() as connection:
+                for arguments in several:
+                    found += _patiently(self._patience, _fetch, connection, sql, (self.number, *arguments))
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
         return found
 
+    def version(self) -> tuple[int, int]:
+        """Return a value that changes when anybody else commits, and sometimes without."""
+        try:
+            with self._lookout.lend() as connection:
+                ((version,),) = _patiently(self._patience, _fetch, connection, "PRAGMA data_version", ())
+                return self._lookout.made, version
+        except sqlite3.Error as error:
+            raise self.translated(error) from error
+
     def connect(self) -> Connection:
-        """Open a connection to a file that is known to be sound; its user closes it."""
+        """Open a further connection; its user closes it."""
+        if not self.number:
+            self.open()
+        return self._connect()
+
+    def _connect(self) -> Connection:
         connection: Connection | None = None
         try:
             connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False, factory=Connection)
             for pragma in (
-                f"synchronous = {self._settings.synchronous}",
-                f"wal_autocheckpoint = {self._settings.checkpoint_pages}",
+                f"synchronous = {self.synchronous}",
+                f"wal_autocheckpoint = {_pages(self.path.parent, self._settings.checkpoint_pages)}",
                 "secure_delete = off",  # nothing here is worth overwriting what is deleted, which would double the pages written
-                "cache_size = -16384",
+                "cache_size = -8192",
                 "temp_store = memory",
             ):
                 _patiently(self._patience, connection.execute, f"PRAGMA {pragma}").close()
@@ -147,14 +188,14 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; the next use opens them again."""
-        if not self._turn.take(self._patience):
-            return
-        try:
-            writer, self._writer = self._writer, None
-            for connection in (*self._readers, *([writer] if writer else ())):
-                connection.close()
-            self._readers.clear()
-        finally:
+        for readers in (self._readers, self._lookout):
+            readers.hold(CLOSE_PATIENCE)
+            readers.release()
+        if self._turn.take(self._patience):
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            self.number = 0
             self._turn.give()
             self._turn.close()
 
@@ -168,21 +209,13 @@ class Database:
                 return BackendUnavailableError(self.store, problem, remedy)
         return BackendUnavailableError(self.store, f"{error} ({name or type(error).__name__})")
 
-    def _reader(self) -> Connection:
-        try:
-            return self._readers.pop()
-        except IndexError:
-            if not self.number:
-                self.open()
-            return self.connect()
-
     def _open(self) -> Connection:
         """Make the file and its tables where they are missing, check what is there, and learn the app's number."""
         if self._default and not self._said:
             self._said = True
             self._app.logger.info("storing in %s, since no URL is configured", self.path)
         make_file(self.path, default=self._default)
-        connection = self.connect()
+        connection = self._connect()
         try:
             _patiently(self._patience, self._check, connection)
             self.number = _patiently(self._patience, self._create, connection)
@@ -209,7 +242,7 @@ class Database:
     def _create(self, connection: Connection) -> int:
         """Make the tables and register the app, unless that was done before; return the app's number."""
         connection.execute("PRAGMA journal_mode = wal").close()
-        app_id = (self._app.app_id,)
+        app_id = (self.app_id,)
         known = connection.execute(_APP_NUMBER, app_id).fetchall() if self._check(connection) else []
         if not known:
             connection.begin(self._patience)
@@ -244,6 +277,14 @@ def _patiently(timeout: float, action: Callable[P, T], *arguments: P.args, **nam
         pause = min(pause * 1.5, _LONGEST)
 
 
+def _pages(folder: Path, wanted: int) -> int:
+    """Return after how many pages to write the log back: a log that fills a small disk could not be written back any more."""
+    if not hasattr(os, "statvfs"):
+        return wanted
+    disk = os.statvfs(folder)
+    return max(1, min(wanted, disk.f_blocks * disk.f_frsize // _PAGE // _SHARE))
+
+
 def _make_room(connection: Connection, error: sqlite3.Error) -> None:
     """On a full disk write the log back to the file: it may be what fills the disk, and only a commit would do it otherwise."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
@@ -253,7 +294,12 @@ def _make_room(connection: Connection, error: sqlite3.Error) -> None:
             connection.execute("PRAGMA wal_checkpoint(truncate)").close()
 
 
-def _fetch(connection: Connection, sql: str, values: tuple[object, ...]) -> list[Row]:
+def open_databases() -> tuple[Database, ...]:
+    """Return the files that this process uses."""
+    return tuple(_databases)
+
+
+def _fetch(connection: sqlite3.Connection, sql: str, values: tuple[object, ...]) -> list[Row]:
     return connection.execute(sql, values).fetchall()
 
 
@@ -272,13 +318,23 @@ _PROBLEMS = (
 )
 _databases: WeakSet[Database] = WeakSet()
 _abandoned: list[object] = []
-"""Connections of a parent process: to close them here would drop the locks it holds."""
+"""Connections of a parent process that must not be closed here, not even by being forgotten."""
+
+
+def _before_fork() -> None:
+    for database in open_databases():
+        database.before_fork()
+
+
+def _after_fork() -> None:
+    for database in open_databases():
+        database.after_fork()
 
 
 def _forget_all() -> None:
-    for database in tuple(_databases):
+    for database in open_databases():
         database.forget()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_forget_all)

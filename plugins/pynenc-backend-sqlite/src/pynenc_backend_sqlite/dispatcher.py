@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pynenc_backend_sqlite import claiming, transitions
 from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.state_backend import SQLiteStateBackend
 from pynenc_backend_sqlite.step import WORK
 from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submitted
+from pynenc_core.ports import atomic
 from pynenc_core.ports.dispatcher import Dispatcher
 
 
@@ -33,18 +33,16 @@ class SQLiteDispatcher(Dispatcher):
 
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         """Write changes, claim more."""
-        seen, enough, reply = self._bell.news, True, ClaimReply()
+        seen = self._bell.news
         with self._state.step() as step:
-            refused = tuple([transitions.swap(step, change) for change in changes])
-            if ask is not None:
-                reply, enough = claiming.claim(step, ask)
-                if not enough:
-                    step.wait_for_news([WORK + queue for queue in ask.queues])
-        if ask is not None and not enough:
+            reply, more = atomic.settle(step, changes, ask)
+            if ask and not more:
+                step.wait_for_news([WORK + queue for queue in ask.queues])
+        if ask and not more:
             with self._bell.changed:
                 self._bell.waits_for.update(WORK + queue for queue in ask.queues)
                 self._seen = max(seen, self._seen)
-        return SettleReply(refused=refused, claim=reply)
+        return reply
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         """Block until somebody tells of work in one of the queues."""
@@ -80,7 +78,7 @@ class SQLiteDispatcher(Dispatcher):
     def _register(self, queues: Sequence[str]) -> bool:
         """Ask to be woken, unless there is something already; return whether there is."""
         with self._state.step() as step:
-            if any(claiming.candidates(step, queue, 1, awaited_only=False) for queue in queues):
+            if any(step.candidates(queue, 1, awaited_only=False) for queue in queues):
                 return True
             step.wait_for_news([WORK + queue for queue in queues])
         with self._bell.changed:

@@ -7,7 +7,6 @@ import hashlib
 import os
 import secrets
 import socket
-import sqlite3
 import tempfile
 import threading
 import time
@@ -32,6 +31,7 @@ LONGEST_FOLDER = 87
 MANY = 8
 """So many datagrams at once mean that the queue, which Linux makes 10 long, may have been full."""
 IDS_PER_DATAGRAM = 1000
+_WORK = b"\n"  # not empty: that is what a closed socket gives
 
 
 class Listener(Protocol):
@@ -70,7 +70,6 @@ class Doorbell:
         self._thread: threading.Thread | None = None
         self._waiting = 0
         self._last_wait = 0.0
-        self._closed = False
 
     @property
     def address(self) -> str:
@@ -85,7 +84,7 @@ class Doorbell:
         """Hold the lock, and have a thread listen for what others tell while this one waits."""
         with self.changed:
             self._waiting += 1
-            if self._thread is None and not self._closed:
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._listen, name="pynenc-sqlite-doorbell", daemon=True)
                 self._thread.start()
             try:
@@ -97,29 +96,29 @@ class Doorbell:
     def ring(self, finals: Mapping[str, Collection[str]], work: Collection[str]) -> None:
         """Tell each process, by its address, what became final, and those to whom there may be work."""
         for address in work:
-            self._send(address, b"")
+            self._send(address, _WORK)
         for address, invocation_ids in finals.items():
             ids = list(invocation_ids)
             for start in range(0, len(ids), IDS_PER_DATAGRAM):
                 self._send(address, "\n".join(ids[start : start + IDS_PER_DATAGRAM]).encode())
 
     def close(self) -> None:
-        """Stop listening and remove the socket."""
+        """Stop listening and remove the socket; who waits again begins anew."""
         with self.changed:
-            self._closed = True
-            sock, self._socket = self._socket, None
+            thread, self._thread = self._thread, None
+            mine, self._socket, self._sender = (self._socket, self._sender), None, None
             address, self._address = self._address, ""
+            self.waits_for.clear()
             self.changed.notify_all()
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.sendto(b"", address)  # ends the listening thread's wait
+        for each in mine:
+            if each is not None:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)  # ends the listening thread's wait
+                each.close()
+        if address:
             _remove(address, os.getpid())
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout=1.0)
-        for mine in (sock, self._sender):
-            if mine is not None:
-                mine.close()
-        self._sender = None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1.0)
 
     def _send(self, address: str, message: bytes) -> None:
         if address == self._address:
@@ -141,7 +140,7 @@ class Doorbell:
             return self._sender
 
     def _hear(self, message: bytes) -> None:
-        if not message:
+        if message == _WORK:
             self.news += 1
             self.waits_for.clear()
         for invocation_id in message.decode().split():
@@ -155,27 +154,22 @@ class Doorbell:
 
     def _listen(self) -> None:
         """Hear what others tell, and look for oneself where that may not be all, as long as somebody waits."""
-        connection, version = None, -1
-        try:
-            while True:
-                heard = self._receive()
-                with self.changed:
-                    if self._closed or (not self._waiting and time.monotonic() > self._last_wait + LINGER):
-                        self._thread = None
-                        return
-                if 0 < heard < MANY and version >= 0:
-                    continue
-                try:
-                    connection = connection or self._database.connect()
-                    ((seen,),) = connection.execute("PRAGMA data_version").fetchall()
-                    if seen != version:
-                        self._look()
-                        version = seen
-                except (BackendError, sqlite3.Error):
-                    connection, version = None, 0  # whoever waits meets the same error when it next asks for something
-        finally:
-            if connection is not None:
-                connection.close()
+        version = None
+        while True:
+            heard = self._receive()
+            with self.changed:
+                if self._thread is not threading.current_thread():
+                    return
+                if not self._waiting and time.monotonic() > self._last_wait + LINGER:
+                    self._thread = None
+                    return
+            if 0 < heard < MANY and version is not None:
+                continue
+            with contextlib.suppress(BackendError):  # whoever waits meets the same error when it next asks for something
+                seen = self._database.version()
+                if seen != version:
+                    self._look()
+                version = seen
 
     def _receive(self) -> int:
         """Wait for messages and hear all there are; return how many."""
@@ -186,7 +180,7 @@ class Doorbell:
             return 0
         with contextlib.suppress(TimeoutError, BlockingIOError, OSError):
             message = sock.recv(1 << 16)
-            while True:
+            while message:
                 heard += 1
                 with self.changed:
                     self._hear(message)
@@ -202,7 +196,7 @@ class Doorbell:
             known = {name for (name,) in self._database.rows(sql.MY_WAITS, address)}
             if waits_for - known:
                 with self.changed:
-                    self._hear(b"")
+                    self._hear(_WORK)
         untold = watched - {each for (each,) in self._database.rows(sql.MY_WATCHES, address)} if watched else ()
         if untold:  # or about to be watched: only its record says whether it ended
             going_on = {each for (each,) in self._database.rows(sql.NOT_FINAL, sql.as_json(untold))}

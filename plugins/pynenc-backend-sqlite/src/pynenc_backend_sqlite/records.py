@@ -7,13 +7,12 @@ from collections.abc import Collection, Iterable, Sequence
 from heapq import merge
 from itertools import islice
 
-import msgspec
-
-from pynenc_backend_sqlite import claiming, transitions
 from pynenc_backend_sqlite import statements as sql
+from pynenc_backend_sqlite import transitions
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
 from pynenc_backend_sqlite.step import Step
+from pynenc_backend_sqlite.transitions import RecordStep
 from pynenc_core.model import (
     Ask,
     Batch,
@@ -29,13 +28,11 @@ from pynenc_core.model import (
     Swapped,
     Swept,
 )
+from pynenc_core.ports import atomic
 from pynenc_core.ports.storage import RecordStorage
 from pynenc_core.status import FINAL, Status
 
-_BATCHES = "sqlite: submitted"
-"""The kind of value under which the answer to a batch is kept that reused what was there."""
-_BATCH_KEPT = 3600.0
-"""Seconds for which a batch may be repeated."""
+_SWEPT_AT_ONCE = 100  # invocations in one transaction, which takes some 5 ms
 _SELECTIVE = ("unique_key", "call_id", "parent_id", "workflow_id")
 _LABELS = (*_SELECTIVE, "limit_key", "task_id", "workflow_type")
 """A query's fields that are labels, the most selective first."""
@@ -94,35 +91,34 @@ class SQLiteRecords(RecordStorage):
     database: Database
     bell: Doorbell
 
-    def step(self) -> Step:
+    def step(self) -> RecordStep:
         """Return a context that is one atomic step."""
-        return Step(self.database, self.bell)
+        return RecordStep(self.database, self.bell)
 
     def add_batch(self, batch: Batch) -> Submitted:
         """Store a batch."""
         with self.step() as step:
-            return self._add(step, batch)
+            return atomic.submit(step, batch)
 
     def get(self, invocation_ids: Collection[str]) -> dict[str, InvocationRecord]:
         """Return the records that exist, by id."""
         rows = self.database.rows(sql.GET, sql.as_json(invocation_ids))
-        return {row[0]: transitions.record(row) for row in rows}
+        return {row[0]: _record(row) for row in rows}
 
     def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         with self.step() as step:
-            refused = tuple([transitions.swap(step, change) for change in changes])
-            return Swapped(refused, tuple(step.fresh.values()))
+            return atomic.swap(step, changes)
 
     def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
         """Claim what is claimable of these."""
         with self.step() as step:
-            return claiming.acquire(step, invocation_ids, ask)
+            return atomic.acquire(step, invocation_ids, ask)
 
     def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
         """Write side values; return the ids of those refused."""
         with self.step() as step:
-            return tuple([mark.invocation_id for mark in marks if transitions.mark(step, mark)])
+            return tuple([mark.invocation_id for mark in marks if atomic.mark(step, mark)])
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
@@ -140,7 +136,7 @@ class SQLiteRecords(RecordStorage):
             )
             pages.append(self.database.rows(statement, *arguments, *filter(None, (after, before))))
         rows = islice(merge(*pages, key=_id, reverse=newest_first), limit)
-        return tuple([transitions.record(row) for row in rows])
+        return tuple([_record(row) for row in rows])
 
     def count(self, query: Query) -> dict[Status, int]:
         """Return how many invocations the query fits, by status."""
@@ -169,7 +165,7 @@ class SQLiteRecords(RecordStorage):
     def put_blobs(self, blobs: Iterable[Blob]) -> None:
         """Store blobs, or move their expiry forward."""
         with self.step() as step:
-            transitions.put_blobs(step, blobs)
+            step.put_blobs(blobs)
 
     def get_blobs(self, keys: Collection[str]) -> dict[str, bytes]:
         """Return the contents that exist, by key."""
@@ -183,21 +179,21 @@ class SQLiteRecords(RecordStorage):
         return SQLiteWatch(self, invocation_ids)
 
     def sweep(self, before: float, limit: int = 1000) -> Swept:
-        """Remove old final invocations, expired blobs and values."""
+        """Remove old final invocations, some at a time so that nobody waits long for them, expired blobs and values."""
+        removed = 0
+        while removed < limit:
+            wanted = min(limit - removed, _SWEPT_AT_ONCE)
+            with self.step() as step:
+                found = _remove_ended(step, before, wanted)
+            removed += found
+            if found < wanted:
+                break
         with self.step() as step:
-            ended = step.execute(sql.ENDED_BEFORE, before, limit).fetchall()
-            for invocation_id, steps, body in ended:
-                for at, seq in transitions.STEP.iter_unpack(steps):
-                    step.execute(sql.DROP_HISTORY, at, invocation_id, seq)
-                for label in transitions.labels(transitions.decode_body(body)[0]):
-                    step.execute(sql.DROP_LABEL, label, invocation_id)
-                for statement in sql.DROP:
-                    step.execute(statement, invocation_id)
             blobs = step.execute(sql.EXPIRED_BLOBS, step.now).fetchall()
             for (key,) in blobs:
                 for statement in sql.DROP_BLOB:
                     step.execute(statement, key)
-            return Swept(len(ended), len(blobs), step.execute(sql.DROP_EXPIRED_VALUES, step.now).rowcount)
+            return Swept(removed, len(blobs), step.execute(sql.DROP_EXPIRED_VALUES, step.now).rowcount)
 
     def purge(self) -> None:
         """Remove everything of this app, one table after the other, so that nobody has to wait for all of it."""
@@ -208,42 +204,27 @@ class SQLiteRecords(RecordStorage):
                     for (invocation_id,) in step.execute(sql.ALL_WATCHERS).fetchall():
                         step.tell_final(invocation_id)
 
-    def _add(self, step: Step, batch: Batch) -> Submitted:
-        if any(new.invocation.unique_key for new in batch.invocations):
-            before = step.execute(sql.GET_VALUES, _BATCHES, sql.as_json([batch.batch_id]), step.now).fetchone()
-            if before:
-                return msgspec.msgpack.decode(before[1], type=Submitted)
-        transitions.put_blobs(step, batch.blobs)
-        ids = [new.invocation.invocation_id for new in batch.invocations]
-        known = {each for (each,) in step.execute(sql.KNOWN, sql.as_json(ids))}
-        reused: set[int] = set()
-        for position, new in enumerate(batch.invocations):
-            if ids[position] not in known:
-                holder = _holder(step, new.invocation.unique_key)
-                if holder is None:
-                    transitions.add(step, new)
-                else:
-                    ids[position] = holder
-                    reused.add(position)
-        submitted = Submitted(tuple(ids), frozenset(reused))
-        if submitted.reused:  # a repetition must answer the same, though the holder may be final by then
-            step.execute(sql.PUT_VALUE, _BATCHES, batch.batch_id, transitions.encode(submitted), step.now + _BATCH_KEPT)
-        return submitted
 
-
-def _holder(step: Step, unique_key: str) -> str | None:
-    """Return the invocation that a unique key stands for; one for which it does not count any more gives it up."""
-    found = step.execute(sql.UNIQUE_HOLDER, unique_key, step.now).fetchone() if unique_key else None
-    if found is None:
-        return None
-    holder, counts = found
-    if not counts:
-        step.execute(sql.FREE_KEY, holder)
-    return str(holder) if counts else None
+def _remove_ended(step: Step, before: float, limit: int) -> int:
+    ended = step.execute(sql.ENDED_BEFORE, before, limit).fetchall()
+    for invocation_id, steps, body in ended:
+        for at, seq in transitions.STEP.iter_unpack(steps):
+            step.execute(sql.DROP_HISTORY, at, invocation_id, seq)
+        for label in transitions.labels(transitions.decode_body(body)[0]):
+            step.execute(sql.DROP_LABEL, label, invocation_id)
+        for statement in sql.DROP:
+            step.execute(statement, invocation_id)
+    return len(ended)
 
 
 def _id(row: Row) -> str:
     return str(row[0])
+
+
+def _record(row: Row) -> InvocationRecord:
+    held = transitions.Held(row)
+    invocation, call = transitions.decode_body(row[14])
+    return InvocationRecord(invocation=invocation, call=call, state=held.state, side=held.side)
 
 
 def _entry(row: Row) -> InvocationHistory:
@@ -261,7 +242,8 @@ def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
     few = any(getattr(query, field) for field in _SELECTIVE)
     if query.queue:
         rest.append(("i.queue = ?", [query.queue]))
-    statuses, among = sorted(map(str, query.statuses)), _among(query.statuses)
+    statuses: list[object] = [str(status) for status in sorted(query.statuses)]
+    among = [(f"i.status IN ({', '.join('?' * len(statuses))})", statuses)] if statuses else []
     if query.has_outbox:
         owner: list[tuple[str, list[object]]] = [("i.runner = ?", [query.runner_id])] if query.runner_id else []
         return [_lookup(sql.BY_OUTBOX, "i.id", ("i.app = ?1 AND i.outbox IS NOT NULL", []), *owner, *rest, *among)]
@@ -277,10 +259,6 @@ def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
     if condition == sql.IN_WORKFLOW:
         found.append(_lookup(sql.ALL, "i.id", ("i.app = ?1 AND i.root AND i.id = ?", root), *rest, *among))
     return found
-
-
-def _among(statuses: Collection[Status]) -> list[tuple[str, list[object]]]:
-    return [(f"i.status IN ({', '.join('?' * len(statuses))})", [*map(str, sorted(statuses))])] if statuses else []
 
 
 def _labelled(field: str, value: str) -> tuple[str, list[object]]:

@@ -30,10 +30,10 @@ ADD_FIXED = "INSERT INTO fixed (app, id, body) VALUES (?1, ?2, ?3)"
 ADD_LABEL = "INSERT INTO label (app, label, id) VALUES (?1, ?2, ?3)"
 KNOWN = f"SELECT i.id FROM {_AMONG}"
 NOT_FINAL = f"SELECT i.id FROM {_AMONG} WHERE i.ended IS NULL"
-UNIQUE_HOLDER = "SELECT id, ifnull(unique_until > ?3, 1) FROM invocation WHERE app = ?1 AND unique_key = ?2"
+UNIQUE_HOLDER = "SELECT id, unique_until FROM invocation WHERE app = ?1 AND unique_key = ?2"
 
 GET = f"{_WHOLE} {_AMONG} {_FIXED}"
-GET_ONE = f"{_WHOLE} invocation AS i {_FIXED} WHERE i.app = ?1 AND i.id = ?2"
+BODY = "SELECT body FROM fixed WHERE app = ?1 AND id = ?2"
 HELD = f"SELECT {STATE} FROM invocation AS i WHERE i.app = ?1 AND i.id = ?2"
 MOVE = """
 UPDATE invocation SET status = ?3, runner = ?4, claim = ?5, seq = ?6, since = ?7, place = ?8, due = ?9, beside = ?10,
@@ -62,9 +62,9 @@ FIRST_AWAITED = f"""
 {_WHOLE} invocation AS i INDEXED BY by_boost {_FIXED}
 WHERE i.app = ?1 AND i.queue = ?2 AND i.place IS NOT NULL AND i.boost IS NOT NULL ORDER BY i.place, i.id LIMIT ?3
 """
-REQUESTS = (
-    "SELECT side, status, claim FROM invocation INDEXED BY by_request WHERE app = ?1 AND runner = ?2 AND asked IS NOT NULL ORDER BY id"
-)
+REQUESTS = """
+SELECT side, status, claim FROM invocation INDEXED BY by_request WHERE app = ?1 AND runner = ?2 AND asked IS NOT NULL ORDER BY id
+"""
 DEPTH = """
 SELECT (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND place IS NOT NULL)
      + (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND due IS NOT NULL)
@@ -142,7 +142,6 @@ ALL_WATCHERS = "SELECT id FROM watcher WHERE app = ?1"
 
 # --- values, heartbeats and roles -------------------------------------------------------------------------------------
 
-HAS_VALUE = "SELECT 1 FROM value WHERE app = ?1 AND kind = ?2 AND key = ?3 AND ifnull(expires > ?4, 1)"
 PUT_VALUE = "INSERT OR REPLACE INTO value (app, kind, key, value, expires) VALUES (?1, ?2, ?3, ?4, ?5)"
 GET_VALUES = """
 SELECT v.key, v.value FROM json_each(?3) AS j CROSS JOIN value AS v ON v.app = ?1 AND v.kind = ?2 AND v.key = j.value

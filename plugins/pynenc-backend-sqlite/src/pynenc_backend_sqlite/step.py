@@ -22,7 +22,7 @@ ENTRIES = "entries:"
 class Step:
     """A write transaction as a context: committed at its end, undone by an exception. Only then is anybody woken."""
 
-    __slots__ = ("_bell", "_database", "_entries", "_finals", "_news", "_told", "_woken", "app", "connection", "fresh", "made", "now")
+    __slots__ = ("_bell", "_database", "_entries", "_finals", "_news", "_told", "_woken", "app", "connection", "fresh", "now")
 
     def __init__(self, database: Database, bell: Doorbell) -> None:
         self._database = database
@@ -32,11 +32,8 @@ class Step:
         self._news: set[str] = set()
         self._told: defaultdict[str, list[str]] = defaultdict(list)
         self._woken: set[str] = set()
-        self.connection: Connection
         self.fresh: dict[str, Queued] = {}
-        """What this step made claimable and left so."""
-        self.made = 0
-        """How often it made something claimable."""
+        self.connection: Connection
         self.app = 0
         self.now = 0.0
 
@@ -81,12 +78,6 @@ class Step:
     def tell_news(self, waited_for: str) -> None:
         """Let whoever waits under this name know that there is something."""
         self._news.add(waited_for)
-
-    def tell_work(self, queued: Queued) -> None:
-        """Let whoever waits for work know that an invocation became claimable, or claimable at another rank."""
-        self.fresh[queued.invocation_id] = queued
-        self.made += 1
-        self._news.add(WORK + queued.queue)
 
     def wait_for_news(self, names: Iterable[str]) -> None:
         """Let this process be woken by news that come after this step."""

@@ -1,10 +1,10 @@
-"""Reads and writes single invocations within one step, and keeps what depends on their status."""
+"""Single invocations within one step: what the rules of atomic stores read and write."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import attrs
@@ -12,32 +12,21 @@ import msgspec
 
 from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Row
-from pynenc_backend_sqlite.step import Step
+from pynenc_backend_sqlite.step import WORK, Step
 from pynenc_core.model import (
     FIRST_KEPT,
     LAST_KEPT,
     Blob,
     CallDTO,
-    Change,
     InvocationDTO,
     InvocationHistory,
     InvocationRecord,
     Limit,
-    Mark,
-    NewInvocation,
     Payload,
     Queued,
-    Refusal,
     Side,
+    Signal,
     State,
-    applied,
-    boosts,
-    full_limit,
-    hands_on,
-    marked,
-    meets,
-    registered,
-    woken,
 )
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 
@@ -54,13 +43,14 @@ _decode_limits = msgspec.msgpack.Decoder(tuple[Limit, ...]).decode
 
 
 class Held:
-    """An invocation as a row of `statements.STATE` shows it; what is seldom needed is decoded when it is."""
+    """An invocation as a row of `statements.STATE` shows it, perhaps with its `fixed.body`; what is seldom needed is decoded when it is."""
 
-    __slots__ = ("_limits", "_side", "boost", "invocation_id", "queue", "rank", "state", "steps")
+    __slots__ = ("_limits", "_side", "body", "boost", "invocation_id", "queue", "rank", "state", "steps")
 
     def __init__(self, row: Row) -> None:
         self.invocation_id, status, runner, claim, seq, since, outcome, extra, self.boost, self._side = row[:10]
         self.rank, self.queue, self._limits, self.steps = row[10:14]
+        self.body: bytes | None = row[14] if len(row) > 14 else None
         if extra is None:
             payload = None if outcome is None else _decode_payload(outcome)
             self.state = State(status=_STATUS[status], runner_id=runner or "", claim=claim, seq=seq, since=since, outcome=payload)
@@ -90,13 +80,6 @@ class Held:
         return float(self.rank if self.boost is None else min(self.boost, self.rank))
 
 
-def record(row: Row, state: State | None = None) -> InvocationRecord:
-    """Return the record that a row with `fixed.body` shows, with another state if one is given."""
-    held = Held(row)
-    invocation, call = decode_body(row[14])
-    return InvocationRecord(invocation=invocation, call=call, state=state or held.state, side=held.side)
-
-
 def labels(invocation: InvocationDTO) -> Iterator[int]:
     """Yield the labels under which an invocation is found."""
     workflow = invocation.workflow
@@ -120,144 +103,154 @@ def _hash(field: str, value: str) -> int:
 label = lru_cache(maxsize=4096)(_hash)
 
 
-def add(step: Step, new: NewInvocation) -> None:
-    """Store a new invocation."""
-    dto, (first, entry) = new.invocation, registered(new, step.now)
-    state, waits = first.state, first.state.due is not None
-    extra = encode(state) if waits else None
-    limits = encode(dto.limits) if dto.limits else None
-    place = None if waits else dto.rank
-    order = (dto.queue, dto.rank, place, state.due, dto.unique_key or None, dto.unique_until)
-    root = dto.workflow.workflow_id == dto.invocation_id
-    step.execute(sql.ADD, dto.invocation_id, str(state.status), state.since, root, *order, limits, extra, STEP.pack(entry.at, 1))
-    step.execute(sql.ADD_FIXED, dto.invocation_id, encode((dto, new.call)))
-    step.connection.executemany(sql.ADD_LABEL, [(step.app, each, dto.invocation_id) for each in labels(dto)])
-    step.note((entry,))
-    step.tell_work(first.queued)
-
-
-def swap(step: Step, change: Change) -> Refusal | None:
-    """Write a change and all that follows from it, or refuse it."""
-    row = step.execute(sql.HELD, change.invocation_id).fetchone()
-    if row is None:
-        return Refusal(change.invocation_id, None)
-    held = Held(row)
-    state = held.state
-    if not meets(state, change.expect):
-        return Refusal(change.invocation_id, state.status, state.runner_id, state.claim)
-    put_blobs(step, change.blobs)
-    move(step, held, *applied(change.invocation_id, state, change, step.now))
-    if marks := boosts(change):
-        going_on = {awaited for (awaited,) in step.execute(sql.NOT_FINAL, sql.as_json(change.awaits))}
-        for each in marks:
-            if each.invocation_id in going_on:
-                mark(step, each)
-    return None
-
-
-def move(step: Step, held: Held, state: State, entries: Sequence[InvocationHistory]) -> None:
-    """Write a new state in the place of the old one, and wake who waits for what it leaves."""
-    invocation_id, old, status = held.invocation_id, held.state, state.status
-    step.note(entries)
-    final = status in FINAL
-    claimable = status in CLAIMABLE
-    place = held.place if claimable and state.due is None else None
-    beside = _beside(step, held) if status is Status.CONCURRENCY_CONTROLLED and held.limited else None
-    outcome = None if state.outcome is None else encode(state.outcome)
-    steps = _trimmed(step, invocation_id, held.steps + b"".join([STEP.pack(entry.at, entry.seq) for entry in entries]))
-    fenced = (str(status), state.runner_id or None, state.claim, state.seq, state.since)
-    indexed = (place, state.due if claimable else None, beside, state.since if final else None)
-    step.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, *_extra(state), steps)
-    if claimable:
-        step.tell_work(Queued(invocation_id, held.queue, held.place, state.due))
-    else:
-        step.fresh.pop(invocation_id, None)
-    if final and old.status not in FINAL:
-        step.execute(sql.END_KEY, invocation_id)
-        step.tell_final(invocation_id)
-    if held.limited:
-        _keep_slots(step, held, state)
-        if hands_on(old, state):
-            for limit in held.limits:
-                _call_next(step, limit.key, entries[-1].runner_context_id)
-
-
-def mark(step: Step, given: Mark) -> bool:
-    """Write side values of an invocation, if it is known; return whether the mark is refused."""
-    row = step.execute(sql.HELD, given.invocation_id).fetchone()
-    if row is None:
-        return given.owner is not None
-    held = Held(row)
-    after = marked(held.state, held.side, given)
-    if after is None:
-        return True
-    state, side = after
-    beside = attrs.evolve(side, boost=None)
-    asked, kept = 1 if side.signal else None, None if beside == _PLAIN_SIDE else encode(beside)
-    step.execute(sql.SET_SIDE, given.invocation_id, side.boost, asked, kept)
-    if state is not held.state:
-        step.execute(sql.SET_OUTBOX, given.invocation_id, *_extra(state))
-    if side.boost != held.boost and state.status in CLAIMABLE:
-        held.boost = side.boost
-        step.tell_work(Queued(held.invocation_id, held.queue, held.place, state.due))
-    return False
-
-
-def put_blobs(step: Step, blobs: Iterable[Blob]) -> None:
-    """Store blobs; of one that exists, only move the expiry forward."""
-    for blob in blobs:
-        if step.execute(sql.KEEP_BLOB, blob.key, step.now + blob.ttl).rowcount:
-            continue
-        step.execute(sql.ADD_BLOB, blob.key, step.now + blob.ttl)
-        for number, data in enumerate(blob.chunks):
-            step.execute(sql.ADD_CHUNK, blob.key, number, data)
-
-
-def holders(step: Step, key: str) -> int:
-    """Return how many live holders a limit has."""
-    found: tuple[int] = step.execute(sql.HOLDERS, key).fetchone()
-    return found[0]
-
-
-def full(step: Step, limits: Sequence[Limit]) -> Limit | None:
-    """Return the first of some limits that has no room."""
-    return full_limit(limits, lambda key: holders(step, key)) if limits else None
-
-
 def _extra(state: State) -> tuple[bytes | None, int | None]:
     """Return the columns `extra` and `outbox`."""
     rest = state.attempts or state.crashes or state.interruptions or state.suspect or state.reason or state.awaits or state.outbox
     return encode(state) if rest or state.due is not None else None, 1 if state.outbox else None
 
 
-def _beside(step: Step, held: Held) -> str:
-    return (full(step, held.limits) or held.limits[0]).key
+class RecordStep(Step):
+    """A step in which invocations are read and written."""
 
+    def held(self, invocation_id: str) -> Held | None:
+        """Return an invocation."""
+        row = self.execute(sql.HELD, invocation_id).fetchone()
+        return None if row is None else Held(row)
 
-def _keep_slots(step: Step, held: Held, state: State) -> None:
-    was, now = held.state.status in OWNED, state.status in OWNED
-    if was != now:
-        for limit in held.limits:
-            step.execute(sql.TAKE_SLOT if now else sql.FREE_SLOT, limit.key, held.invocation_id)
+    def record(self, held: Held, state: State | None = None) -> InvocationRecord:
+        """Return the whole record."""
+        body = held.body or self.execute(sql.BODY, held.invocation_id).fetchone()[0]
+        invocation, call = decode_body(body)
+        return InvocationRecord(invocation=invocation, call=call, state=state or held.state, side=held.side)
 
+    def limits(self, held: Held) -> tuple[Limit, ...]:
+        """Return the limits of an invocation."""
+        return held.limits
 
-def _call_next(step: Step, key: str, by: str) -> None:
-    while row := step.execute(sql.FIRST_BESIDE, key).fetchone():
-        held = Held(row)
-        missing = full(step, held.limits)
-        if missing is None:
-            move(step, held, *woken(held.invocation_id, held.state, key, by, step.now))
-            return
-        if missing.key == key:
-            return
-        step.execute(sql.WAIT_BESIDE, held.invocation_id, missing.key)  # another key holds it up by now
+    def queued(self, held: Held, state: State, side: Side) -> Queued:
+        """Return what a queue would hold of an invocation."""
+        return Queued(held.invocation_id, held.queue, held.rank if side.boost is None else min(side.boost, held.rank), state.due)
 
+    def insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
+        """Store a new invocation."""
+        invocation, state = record.invocation, record.state
+        invocation_id, waits = invocation.invocation_id, state.due is not None
+        root = invocation.workflow.workflow_id == invocation_id
+        place = None if waits else invocation.rank
+        order = (invocation.queue, invocation.rank, place, state.due, invocation.unique_key or None, invocation.unique_until)
+        blobs = (encode(invocation.limits) if invocation.limits else None, encode(state) if waits else None, STEP.pack(entry.at, entry.seq))
+        self.execute(sql.ADD, invocation_id, str(state.status), state.since, root, *order, *blobs)
+        self.execute(sql.ADD_FIXED, invocation_id, encode((invocation, record.call)))
+        self.connection.executemany(sql.ADD_LABEL, [(self.app, each, invocation_id) for each in labels(invocation)])
+        self.note((entry,))
+        self.tell_news(WORK + invocation.queue)
 
-def _trimmed(step: Step, invocation_id: str, steps: bytes) -> bytes:
-    """Drop the history entries between the first and the last that are kept."""
-    first, last = FIRST_KEPT * STEP.size, LAST_KEPT * STEP.size
-    if len(steps) > first + last:
-        for at, seq in STEP.iter_unpack(steps[first:-last]):
-            step.execute(sql.DROP_HISTORY, at, invocation_id, seq)
-        steps = steps[:first] + steps[-last:]
-    return steps
+    def write(self, held: Held, state: State, entries: Sequence[InvocationHistory], beside: str) -> None:
+        """Put a state in the place of the old one, and see to all that follows from it."""
+        invocation_id, status = held.invocation_id, state.status
+        self.note(entries)
+        final, claimable = status in FINAL, status in CLAIMABLE
+        place = held.place if claimable and state.due is None else None
+        outcome = None if state.outcome is None else encode(state.outcome)
+        steps = self._trimmed(invocation_id, held.steps + b"".join([STEP.pack(entry.at, entry.seq) for entry in entries]))
+        fenced = (str(status), state.runner_id or None, state.claim, state.seq, state.since)
+        indexed = (place, state.due if claimable else None, beside or None, state.since if final else None)
+        self.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, *_extra(state), steps)
+        if held.limited:
+            self._keep_slots(held, state)
+        if claimable:
+            self.tell_news(WORK + held.queue)
+        elif final and held.state.status not in FINAL:
+            self.execute(sql.END_KEY, invocation_id)
+            self.tell_final(invocation_id)
+
+    def write_outbox(self, held: Held, state: State) -> None:
+        """Put a state with another outbox in the place of the old one."""
+        self.execute(sql.SET_OUTBOX, held.invocation_id, *_extra(state))
+
+    def write_side(self, held: Held, side: Side) -> None:
+        """Put side values in the place of the old ones."""
+        kept = Side(published_at=side.published_at, signal=side.signal, progress=side.progress)
+        asked = 1 if side.signal else None
+        self.execute(sql.SET_SIDE, held.invocation_id, side.boost, asked, None if kept == _PLAIN_SIDE else encode(kept))
+        if side.boost != held.boost and held.state.status in CLAIMABLE:
+            self.tell_news(WORK + held.queue)
+
+    def put_blobs(self, blobs: Iterable[Blob]) -> None:
+        """Store blobs."""
+        for blob in blobs:
+            if self.execute(sql.KEEP_BLOB, blob.key, self.now + blob.ttl).rowcount:
+                continue
+            self.execute(sql.ADD_BLOB, blob.key, self.now + blob.ttl)
+            for number, data in enumerate(blob.chunks):
+                self.execute(sql.ADD_CHUNK, blob.key, number, data)
+
+    def value(self, kind: str, key: str) -> bytes | None:
+        """Return a small value."""
+        row = self.execute(sql.GET_VALUES, kind, sql.as_json((key,)), self.now).fetchone()
+        return None if row is None else bytes(row[1])
+
+    def put_value(self, kind: str, key: str, value: bytes, ttl: float | None) -> None:
+        """Store a small value."""
+        self.execute(sql.PUT_VALUE, kind, key, value, None if ttl is None else self.now + ttl)
+
+    def known(self, invocation_ids: Collection[str]) -> Collection[str]:
+        """Return those that are stored."""
+        return {each for (each,) in self.execute(sql.KNOWN, sql.as_json(invocation_ids))}
+
+    def unique_holder(self, key: str) -> tuple[str, float | None] | None:
+        """Return who holds a unique key, and until when it counts."""
+        row: tuple[str, float | None] | None = self.execute(sql.UNIQUE_HOLDER, key).fetchone()
+        return row
+
+    def free_unique(self, invocation_id: str, key: str) -> None:
+        """Let an invocation give its unique key up."""
+        del key
+        self.execute(sql.FREE_KEY, invocation_id)
+
+    def holders(self, key: str) -> int:
+        """Return how many hold a limit key."""
+        return int(self.execute(sql.HOLDERS, key).fetchone()[0])
+
+    def next_due(self, queue: str) -> float | None:
+        """Let what is due stand in the queue; return when the next one is due."""
+        due: float | None = self.execute(sql.NEXT_DUE, queue).fetchone()[0]
+        if due is not None and due <= self.now:
+            self.execute(sql.NOW_DUE, queue, self.now)
+            due = self.execute(sql.NEXT_DUE, queue).fetchone()[0]
+        return due
+
+    def candidates(self, queue: str, limit: int, *, awaited_only: bool) -> Sequence[Held]:
+        """Return the first in a queue's order."""
+        rows = self.execute(sql.FIRST_AWAITED if awaited_only else sql.FIRST, queue, limit).fetchall()
+        return [Held(row) for row in rows]
+
+    def first_beside(self, key: str) -> Held | None:
+        """Return the first that waits for a limit key."""
+        row = self.execute(sql.FIRST_BESIDE, key).fetchone()
+        return None if row is None else Held(row)
+
+    def wait_beside(self, held: Held, key: str) -> None:
+        """Let one wait for another key."""
+        self.execute(sql.WAIT_BESIDE, held.invocation_id, key)
+
+    def signals(self, runner_ids: Collection[str]) -> tuple[Signal, ...]:
+        """Return the requests to what these runners own."""
+        rows = [row for each in runner_ids for row in self.execute(sql.REQUESTS, each)]
+        owned = [(decode_side(side).signal, State(status=_STATUS[status], claim=claim)) for side, status, claim in rows]
+        return tuple([signal for signal, state in owned if signal and signal.concerns(state)])
+
+    def _keep_slots(self, held: Held, state: State) -> None:
+        was, now = held.state.status in OWNED, state.status in OWNED
+        if was != now:
+            for limit in held.limits:
+                self.execute(sql.TAKE_SLOT if now else sql.FREE_SLOT, limit.key, held.invocation_id)
+
+    def _trimmed(self, invocation_id: str, steps: bytes) -> bytes:
+        """Drop the history entries between the first and the last that are kept."""
+        first, last = FIRST_KEPT * STEP.size, LAST_KEPT * STEP.size
+        if len(steps) > first + last:
+            for at, seq in STEP.iter_unpack(steps[first:-last]):
+                self.execute(sql.DROP_HISTORY, at, invocation_id, seq)
+            steps = steps[:first] + steps[-last:]
+        return steps

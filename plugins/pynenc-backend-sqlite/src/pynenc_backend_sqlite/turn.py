@@ -47,6 +47,14 @@ class Turn:
             fcntl.flock(self._file, fcntl.LOCK_UN)
         self._thread.release()
 
+    def hold(self, timeout: float) -> bool:
+        """Keep the threads of this process from writing; return whether that was possible, and `release` has to follow."""
+        return self._thread.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        """Let them write again."""
+        self._thread.release()
+
     def open(self) -> None:
         """From the next turn on queue with other processes too, where a file can be made for that."""
         if self._file < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import signal
 import subprocess
 import threading
@@ -48,8 +49,12 @@ class Child:
                 self.process.stdin.close()
 
     def deliver(self, signals: Sequence[Signal]) -> None:
-        """Pass requests on; it knows which of them concern it."""
-        self._send(msgspec.json.encode({"signals": signals}) + b"\n")
+        """Pass requests on, or none, which tells it that its lease was renewed; it knows which of them concern it.
+
+        One that does not read is passed over, since who calls may not be delayed: it is told again with the next heartbeat.
+        """
+        if self._reads():
+            self._send(msgspec.json.encode({"signals": signals}) + b"\n")
 
     def kill(self) -> None:
         """End it now, and wait until it is gone."""
@@ -64,6 +69,15 @@ class Child:
             return f"killed by {signal.Signals(-code).name}"
         return f"exit code {code}"
 
+    def _reads(self) -> bool:
+        """Return whether there is room in the pipe."""
+        with self._pipe_lock, contextlib.suppress(OSError, ValueError):
+            if self.process.stdin is not None:
+                looking = select.poll()
+                looking.register(self.process.stdin, select.POLLOUT)
+                return bool(looking.poll(0))
+        return False
+
     def _send(self, line: bytes) -> None:
         with self._pipe_lock, contextlib.suppress(OSError, ValueError):  # it is dead or told to hurry; the runner sees it in a moment
             if self.process.stdin is not None:
@@ -72,4 +86,5 @@ class Child:
 
     def _watch(self, ended: Callable[[], None]) -> None:
         self.process.wait()
+        self.hurry()  # nobody reads at the other end any more: the pipe is closed
         ended()

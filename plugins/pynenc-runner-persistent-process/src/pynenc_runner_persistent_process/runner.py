@@ -63,11 +63,14 @@ class PersistentProcessRunner(BaseRunner):
                 self.logger.error("runner %s cannot start a worker (%s); it tries again", self.runner_id, error)  # noqa: TRY400 - no defect of ours
                 return
             self._children.append(child)
-            self._register_new_child_runner_context(context)
+            self._register_new_child_runner_context(context.in_process(child.process.pid))
 
     def _bury(self) -> None:
         for child in [child for child in self._children if not child.alive]:
-            handed = self._hand_on([(child.runner_id, child.exit_reason())]) if self.running or child.process.returncode != 0 else 0
+            if self.running or child.process.returncode != 0:
+                handed = self._hand_on([(child.runner_id, child.exit_reason())])
+            else:  # as it was asked to: it owns nothing any more, and nobody need wait for its lease
+                handed = self.app.orchestrator.hand_on(child.runner_id, child.exit_reason())
             if not handed and time.monotonic() - child.started_at < _SOON:
                 self._delay_spawn()
             else:  # one that had work to hand on did start well: what ran in it is charged, and set aside if it goes on so

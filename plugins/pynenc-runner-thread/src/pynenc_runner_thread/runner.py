@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pynenc_core.ports.runner import ExecutorRunner
+from pynenc_core.ports.executor_runner import ExecutorRunner
 
 
 class ThreadRunner(ExecutorRunner):

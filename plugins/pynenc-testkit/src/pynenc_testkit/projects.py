@@ -37,7 +37,7 @@ class RunnerProcess:
 
     def __init__(self, project: Project) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
-        environment["PYTHONPATH"] = os.pathsep.join([str(project.folder), *filter(None, [os.environ.get("PYTHONPATH")]), *project.path])
+        environment["PYTHONPATH"] = os.pathsep.join([str(project.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
         self.log = project.folder / f"runner-{next(_numbers)}.log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -92,8 +92,6 @@ class Project:
 
     folder: Path
     module: ModuleType
-    path: list[str] = attrs.field(factory=list[str])
-    """What else the runner's process finds modules in."""
     runners: list[RunnerProcess] = attrs.field(factory=list[RunnerProcess])
 
     @property
@@ -140,7 +138,7 @@ class Project:
         sys.path.remove(str(self.folder))
 
 
-def make_project(folder: Path, url: str, settings: Mapping[str, object], source: str = "", path: list[str] | None = None) -> Project:
+def make_project(folder: Path, url: str, settings: Mapping[str, object], source: str = "") -> Project:
     """Write a project into a folder and import its module, under a name that no other project of this run has.
 
     `settings` are nested as in a configuration file; `source` replaces the kit's jobs.
@@ -151,7 +149,7 @@ def make_project(folder: Path, url: str, settings: Mapping[str, object], source:
     (folder / "project.toml").write_text(_toml({"app_id": "kit", "url": url, **settings}), encoding="utf-8")
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
-    return Project(folder, importlib.import_module(name), path or [])
+    return Project(folder, importlib.import_module(name))
 
 
 def _toml(settings: Mapping[str, object]) -> str:

@@ -33,7 +33,7 @@ class ComboContract:
     @classmethod
     def settings(cls) -> Mapping[str, object]:
         """Return the section `runner` with which `slots` invocations run at once."""
-        return {"max_threads": cls.slots, "num_processes": cls.slots, "max_processes": cls.slots}
+        return {"max_threads": cls.slots, "num_processes": cls.slots}
 
     @classmethod
     def source(cls) -> str:
@@ -121,4 +121,6 @@ class ComboContract:
         assert child.record.invocation.parent_id == invocation.invocation_id
         state = project.app.orchestrator.engine.state
         runner_id = invocation.history[2].status_record.runner_id
-        assert state.get_runner_context(runner_id).runner_id == runner_id
+        context = state.get_runner_context(runner_id)
+        assert context is not None
+        assert context.runner_id == runner_id

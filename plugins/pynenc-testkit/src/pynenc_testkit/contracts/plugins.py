@@ -96,15 +96,15 @@ class PluginContract:
         assert self._point().name == self.plugin
         catalog = manager.catalog
         for spec in self._specs(manager, BROKER):
-            broker = catalog.load_class(catalog.broker(spec.name), BaseBroker)  # type: ignore[type-abstract]  # a port, to be compared with
+            broker = catalog.load_class(catalog.broker(spec.name), BaseBroker)
             assert broker.name == spec.name
         for spec in self._specs(manager, STATE_BACKEND):
-            found = catalog.load_class(catalog.state_backend(spec.name), BaseStateBackend)  # type: ignore[type-abstract]  # a port, to be compared with
+            found = catalog.load_class(catalog.state_backend(spec.name), BaseStateBackend)
             assert found.name == spec.name
             assert not overridden(found), "public names of the state backend are written once, in the core"
         for spec in self._specs(manager, RUNNER):
             runner = catalog.runner(spec.name)
-            runs = catalog.load_class(runner, BaseRunner)  # type: ignore[type-abstract]  # a port, to be compared with
+            runs = catalog.load_class(runner, BaseRunner)
             assert runs.mem_compatible() == runner.mem_compatible
 
     def test_its_backends_promise_what_their_halves_hold(self, manager: PluginManager) -> None:

@@ -1,0 +1,104 @@
+"""Runs the coroutines of tasks, each on the event loop of the thread that executes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Any
+
+from pynenc_core.errors.runners import TaskCancelled
+from pynenc_core.orchestration.current import Job
+
+_loops = threading.local()
+
+
+class _LoopOfThread:
+    """Goes when its thread does, and closes the thread's event loop: otherwise its sockets stay until they are collected."""
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+
+    def __del__(self) -> None:
+        with suppress(Exception):  # nobody is left who could be told
+            self.runner.close()
+
+
+def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a job's coroutine to its end, and end whatever it left running; raises TaskCancelled when `job.stop_coroutine` was called."""
+    import asyncio  # imported late: a process without async tasks never needs it
+
+    kept: _LoopOfThread | None = getattr(_loops, "kept", None)
+    if kept is None:
+        kept = _loops.kept = _LoopOfThread(asyncio.Runner())  # one loop a thread: making one costs more than most tasks
+    loop = kept.runner.get_loop()
+    stopped = False
+
+    async def stoppable() -> Any:
+        task = asyncio.current_task()
+
+        def stop() -> None:
+            nonlocal stopped
+            stopped = True
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+        with job.lock:
+            job.stop_coroutine = stop
+        try:
+            return await coroutine
+        finally:
+            with job.lock:
+                job.stop_coroutine = None
+            await _end_others(loop)
+
+    try:
+        return kept.runner.run(stoppable(), context=copy_context())
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        raise TaskCancelled(job.invocation_id) from None
+
+
+async def _end_others(loop: Any) -> None:
+    """Cancel what a task started and did not wait for: the next one on this loop must not meet it."""
+    import asyncio  # imported late, as above
+
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for other in others:
+        other.cancel()
+    if others:
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+def run_apart(make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a coroutine on a loop of its own: in this thread, or beside it while a loop runs here already."""
+    import asyncio  # imported late, as above
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run_on_new_loop(make)
+    outcome: list[Any] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(_run_on_new_loop(make))
+        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that asked
+            failure.append(error)
+
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="pynenc-inline")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _run_on_new_loop(make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    import asyncio  # imported late, as above
+
+    with asyncio.Runner() as runner:
+        return runner.run(make(), context=copy_context())

@@ -1,0 +1,65 @@
+"""What a runner subclasses whose invocations run on threads of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pynenc_core.errors.runners import RunnerNotExecutableError
+from pynenc_core.model import Signal
+from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.ports.runtime import Executor, seconds
+
+
+class ExecutorRunner(BaseRunner):
+    """A runner whose invocations run on threads of its own process, by the core's executor."""
+
+    executor: Executor | None = None
+    """Made when the runner starts; not kept when it is pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "executor"}
+
+    @staticmethod
+    def mem_compatible() -> bool:
+        """Return True: everything happens in this process."""
+        return True
+
+    def get_active_child_runner_ids(self) -> Collection[str]:
+        """Return nothing: there are no child processes."""
+        return ()
+
+    def _on_start(self) -> None:
+        self.executor = self.app.open_executor(self.runner_context, self.max_parallel_slots, lambda: self.duties.may_claim)
+        self.executor.start()
+
+    def runner_loop_iteration(self) -> None:
+        """Wait until somebody wakes this runner: its executor claims and runs by itself."""
+        self.pause(self.conf.idle_claim_timeout_sec)
+
+    def _on_stop_runner_loop(self) -> None:
+        if self.executor is not None:
+            self.executor.stop_claiming()
+
+    def _on_stop(self) -> None:
+        if self.executor is not None:
+            self.executor.drain(self.conf.grace_period_sec, self.hurry)
+
+    def _deliver(self, signals: Sequence[Signal]) -> None:
+        if self.executor is not None:
+            self.executor.deliver(signals)
+
+    def _is_busy(self) -> bool:
+        return self.executor is not None and self.executor.running + self.executor.paused > 0
+
+    def _waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        del running_invocation_id  # the executor knows which invocation the calling thread runs
+        if self.executor is None:
+            raise RunnerNotExecutableError(type(self).__name__, "waiting_for_results")
+        timeout, linger = seconds(runner_args, "timeout"), seconds(runner_args, "linger")
+        return self.executor.wait_for(result_invocation_ids, timeout, linger or 0.0)
