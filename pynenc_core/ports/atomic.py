@@ -101,7 +101,7 @@ class AtomicStep(Protocol[H]):
         ...
 
     def insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
-        """Store a new invocation and its first history entry."""
+        """Store a new invocation and its first history entry; who had its unique key before, and counts no more, gives it up."""
         ...
 
     def write(self, held: H, state: State, entries: Sequence[InvocationHistory], beside: str) -> None:
@@ -112,12 +112,11 @@ class AtomicStep(Protocol[H]):
         """
         ...
 
-    def write_outbox(self, held: H, state: State) -> None:
-        """Put a state that differs by its outbox alone in the place of the one that was read."""
-        ...
+    def write_side(self, held: H, state: State, side: Side) -> None:
+        """Put side values, and a state that may differ by its outbox, in the place of those that were read.
 
-    def write_side(self, held: H, side: Side) -> None:
-        """Put side values in the place of those that were read; a claimable one moves to its new rank and wakes who waits."""
+        A claimable one moves to its new rank and wakes who waits.
+        """
         ...
 
     def put_blobs(self, blobs: Iterable[Blob]) -> None:
@@ -138,10 +137,6 @@ class AtomicStep(Protocol[H]):
 
     def unique_holder(self, key: str) -> tuple[str, float | None] | None:
         """Return the one invocation that has this unique key and did not give it up, and until when it counts."""
-        ...
-
-    def free_unique(self, invocation_id: str, key: str) -> None:
-        """Let an invocation give its unique key up."""
         ...
 
     def holders(self, key: str) -> int:
@@ -216,11 +211,9 @@ def mark(step: AtomicStep[H], given: Mark) -> bool:
     if after is None:
         return True
     state, side = after
-    if state is not held.state:
-        step.write_outbox(held, state)
-        held = step.held(given.invocation_id) or held
-    if side != held.side:
-        _write_side(step, held, side)
+    if side.boost != held.side.boost and state.status in CLAIMABLE:
+        step.fresh[held.invocation_id] = step.queued(held, state, side)
+    step.write_side(held, state, side)
     return False
 
 
@@ -277,15 +270,9 @@ class _Claims(Generic[H]):
 
 
 def _unique_holder(step: AtomicStep[H], key: str) -> str | None:
-    """Return the invocation that a unique key stands for; one for which it counts no more gives it up."""
-    found = step.unique_holder(key) if key else None
-    if found is None:
-        return None
-    holder, until = found
-    if until is None or step.now < until:
-        return holder
-    step.free_unique(holder, key)
-    return None
+    """Return the invocation that a unique key stands for now."""
+    holder, until = (step.unique_holder(key) if key else None) or (None, None)
+    return holder if until is None or step.now < until else None
 
 
 def _swap(step: AtomicStep[H], change: Change) -> Refusal | None:
@@ -317,12 +304,6 @@ def _write(step: AtomicStep[H], held: H, state: State, entries: Sequence[Invocat
     if hands_on(held.state, state):
         for limit in step.limits(held):
             _call_next(step, limit.key, entries[-1].runner_context_id)
-
-
-def _write_side(step: AtomicStep[H], held: H, side: Side) -> None:
-    if side.boost != held.side.boost and held.state.status in CLAIMABLE:
-        step.fresh[held.invocation_id] = step.queued(held, held.state, side)
-    step.write_side(held, side)
 
 
 def _full(step: AtomicStep[H], limits: tuple[Limit, ...]) -> Limit | None:

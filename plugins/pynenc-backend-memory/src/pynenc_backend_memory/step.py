@@ -40,13 +40,9 @@ class MemoryStep:
         """Put a state in the place of the old one."""
         self._table.replace(held, self.record(held, state), entries, beside)
 
-    def write_outbox(self, held: InvocationRecord, state: State) -> None:
-        """Put a state with another outbox in the place of the old one."""
-        self._table.set_outbox(self.record(held, state))
-
-    def write_side(self, held: InvocationRecord, side: Side) -> None:
-        """Put side values in the place of the old ones."""
-        self._table.set_side(held, side)
+    def write_side(self, held: InvocationRecord, state: State, side: Side) -> None:
+        """Put side values, and perhaps another outbox, in the place of the old ones."""
+        self._table.set_side(held, InvocationRecord(invocation=held.invocation, call=held.call, state=state, side=side))
 
     def put_blobs(self, blobs: Iterable[Blob]) -> None:
         """Store blobs."""
@@ -68,11 +64,6 @@ class MemoryStep:
         """Return who holds a unique key, and until when it counts."""
         holder = self._table.unique.get(key)
         return None if holder is None else (holder, self._table.records[holder].invocation.unique_until)
-
-    def free_unique(self, invocation_id: str, key: str) -> None:
-        """Let an invocation give its unique key up."""
-        del invocation_id
-        del self._table.unique[key]
 
     def holders(self, key: str) -> int:
         """Return how many hold a limit key."""

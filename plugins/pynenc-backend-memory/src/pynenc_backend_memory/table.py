@@ -20,7 +20,6 @@ from pynenc_core.model import (
     Lease,
     Query,
     RunnerBeat,
-    Side,
     Signal,
     Swept,
     ended_at,
@@ -105,24 +104,19 @@ class MemoryTable:
         for entry in entries:
             self._note(entry)
 
-    def set_side(self, record: InvocationRecord, side: Side) -> None:
-        """Put side values in the place of the old ones."""
-        new = InvocationRecord(invocation=record.invocation, call=record.call, state=record.state, side=side)
+    def set_side(self, old: InvocationRecord, new: InvocationRecord) -> None:
+        """Put a record with other side values, and perhaps another outbox, in the place of the old one."""
         self.records[new.invocation_id] = new
-        if side.signal and not new.state.final:
+        if not new.state.outbox:
+            self._unlabel(_OUTBOX, new.invocation_id)
+        if new.side.signal and not new.state.final:
             self._signalled.add(new.invocation_id)
-        if side.boost == record.side.boost:
+        if new.side.boost == old.side.boost:
             return
         if new.state.status in CLAIMABLE:
             self._enqueue(new)
         elif key := self._beside_key.get(new.invocation_id):
             self.beside[key].put(new.invocation_id, new.rank)
-
-    def set_outbox(self, record: InvocationRecord) -> None:
-        """Put a record with another outbox in the place of the old one."""
-        self.records[record.invocation_id] = record
-        if not record.state.outbox:
-            self._unlabel(_OUTBOX, record.invocation_id)
 
     def signals(self, runner_ids: Iterable[str]) -> tuple[Signal, ...]:
         """Return the requests to what these runners own."""

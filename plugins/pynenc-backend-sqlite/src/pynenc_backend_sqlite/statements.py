@@ -39,8 +39,8 @@ MOVE = """
 UPDATE invocation SET status = ?3, runner = ?4, claim = ?5, seq = ?6, since = ?7, place = ?8, due = ?9, beside = ?10,
 ended = max(?11, ifnull(unique_until, ?11)), outcome = ?12, extra = ?13, outbox = ?14, steps = ?15 WHERE app = ?1 AND id = ?2
 """
-FREE_KEY = "UPDATE invocation SET unique_key = NULL WHERE app = ?1 AND id = ?2"
-END_KEY = f"{FREE_KEY} AND unique_key IS NOT NULL AND unique_until IS NULL"
+FREE_KEY = "UPDATE invocation SET unique_key = NULL WHERE app = ?1 AND unique_key = ?2"
+END_KEY = "UPDATE invocation SET unique_key = NULL WHERE app = ?1 AND id = ?2 AND unique_key IS NOT NULL AND unique_until IS NULL"
 SET_OUTBOX = "UPDATE invocation SET extra = ?3, outbox = ?4 WHERE app = ?1 AND id = ?2"
 SET_SIDE = """
 UPDATE invocation SET boost = ?3, place = iif(place IS NULL, NULL, min(rank, ifnull(?3, rank))), asked = ?4, side = ?5

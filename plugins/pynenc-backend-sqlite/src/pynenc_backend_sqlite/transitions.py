@@ -139,6 +139,8 @@ class RecordStep(Step):
         place = None if waits else invocation.rank
         order = (invocation.queue, invocation.rank, place, state.due, invocation.unique_key or None, invocation.unique_until)
         blobs = (encode(invocation.limits) if invocation.limits else None, encode(state) if waits else None, STEP.pack(entry.at, entry.seq))
+        if invocation.unique_key:
+            self.execute(sql.FREE_KEY, invocation.unique_key)
         self.execute(sql.ADD, invocation_id, str(state.status), state.since, root, *order, *blobs)
         self.execute(sql.ADD_FIXED, invocation_id, encode((invocation, record.call)))
         self.connection.executemany(sql.ADD_LABEL, [(self.app, each, invocation_id) for each in labels(invocation)])
@@ -164,12 +166,10 @@ class RecordStep(Step):
             self.execute(sql.END_KEY, invocation_id)
             self.tell_final(invocation_id)
 
-    def write_outbox(self, held: Held, state: State) -> None:
-        """Put a state with another outbox in the place of the old one."""
-        self.execute(sql.SET_OUTBOX, held.invocation_id, *_extra(state))
-
-    def write_side(self, held: Held, side: Side) -> None:
-        """Put side values in the place of the old ones."""
+    def write_side(self, held: Held, state: State, side: Side) -> None:
+        """Put side values, and perhaps another outbox, in the place of the old ones."""
+        if state is not held.state:
+            self.execute(sql.SET_OUTBOX, held.invocation_id, *_extra(state))
         kept = Side(published_at=side.published_at, signal=side.signal, progress=side.progress)
         asked = 1 if side.signal else None
         self.execute(sql.SET_SIDE, held.invocation_id, side.boost, asked, None if kept == _PLAIN_SIDE else encode(kept))
@@ -202,11 +202,6 @@ class RecordStep(Step):
         """Return who holds a unique key, and until when it counts."""
         row: tuple[str, float | None] | None = self.execute(sql.UNIQUE_HOLDER, key).fetchone()
         return row
-
-    def free_unique(self, invocation_id: str, key: str) -> None:
-        """Let an invocation give its unique key up."""
-        del key
-        self.execute(sql.FREE_KEY, invocation_id)
 
     def holders(self, key: str) -> int:
         """Return how many hold a limit key."""

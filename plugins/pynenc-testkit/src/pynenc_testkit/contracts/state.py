@@ -7,8 +7,8 @@ from pynenc_testkit.contracts.agreement import BeatRules, HolderRules, LeaseRule
 from pynenc_testkit.contracts.interruptions import StateInterruptionRules
 from pynenc_testkit.contracts.keeping import IsolationRules, PayloadRules, UpkeepRules, ValueRules
 from pynenc_testkit.contracts.listing import FindRules, HistoryRules
-from pynenc_testkit.contracts.races import StateRaceRules
 from pynenc_testkit.contracts.records import RecordRules
+from pynenc_testkit.contracts.state_races import StateRaceRules
 from pynenc_testkit.contracts.swaps import MarkRules, SwapRules
 from pynenc_testkit.contracts.watching import WatchRules
 
