@@ -28,6 +28,7 @@ from pynenc_core.model.records import (
     State,
     StatusRecord,
     WorkflowIdentity,
+    unreadable,
 )
 from pynenc_core.model.runners import RunnerContext
 
@@ -65,4 +66,5 @@ __all__ = [
     "claimed",
     "meets",
     "registered",
+    "unreadable",
 ]
