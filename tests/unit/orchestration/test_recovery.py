@@ -302,7 +302,7 @@ class TestOneBadRecord:
                 scene.claim(scene.worker())
             scene.pass_lease()
             with sqlite3.connect(tmp_path / "jobs.db") as file:
-                changed = file.execute("UPDATE fixed SET body = x'c1' WHERE id = ?", (made[2].invocation_id,))
+                changed = file.execute("UPDATE invocation SET extra = x'c1' WHERE id = ?", (made[2].invocation_id,))
                 assert changed.rowcount == 1
             file.close()
             scene.sweep()
