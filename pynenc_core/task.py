@@ -100,7 +100,7 @@ class Task(Generic[P, R]):
             return cast("Invocation[R]", self._inline(bound))
         orchestrator = self._host.orchestrator
         submitted = orchestrator.routing.route_call(self.definition, bound)
-        return self._handle(orchestrator, submitted.ids[0], submitted.ids[0] in submitted.reused)
+        return self._handle(orchestrator, submitted.ids[0], 0 in submitted.reused)
 
     def parallelize(self, calls: Iterable[Arguments]) -> InvocationGroup[R]:
         """Register many calls, each a tuple of positional or a mapping of keyword arguments, 500 at most in one submit.
@@ -116,8 +116,8 @@ class Task(Generic[P, R]):
 
     def _register(self, orchestrator: AppOrchestrator, bound: Iterable[Mapping[str, Any]]) -> Iterator[Invocation[R]]:
         for submitted in orchestrator.routing.route_calls(self.definition, bound):
-            for invocation_id in submitted.ids:
-                yield self._handle(orchestrator, invocation_id, invocation_id in submitted.reused)
+            for position, invocation_id in enumerate(submitted.ids):
+                yield self._handle(orchestrator, invocation_id, position in submitted.reused)
 
     def _bind(self, call: Arguments) -> dict[str, Any]:
         if isinstance(call, Mapping):

@@ -1,6 +1,8 @@
 """The frozen records that every room passes to every other, and the pure functions that move a record on."""
 
 from pynenc_core.model.changes import (
+    FIRST_KEPT,
+    LAST_KEPT,
     Batch,
     Change,
     Expect,
@@ -8,10 +10,24 @@ from pynenc_core.model.changes import (
     NewInvocation,
     Refusal,
     Submitted,
+    Swapped,
     applied,
     claimed,
     meets,
     registered,
+)
+from pynenc_core.model.claims import (
+    MOST_SET_ASIDE,
+    boosts,
+    ended_at,
+    entered,
+    full_limit,
+    hands_on,
+    marked,
+    may_claim,
+    put_aside,
+    starts,
+    woken,
 )
 from pynenc_core.model.payloads import Blob, Payload
 from pynenc_core.model.queries import Ask, ClaimReply, Lease, Query, RunnerBeat, SettleReply, Swept
@@ -22,6 +38,7 @@ from pynenc_core.model.records import (
     InvocationHistory,
     InvocationRecord,
     Limit,
+    Queued,
     Side,
     Signal,
     SignalKind,
@@ -33,7 +50,10 @@ from pynenc_core.model.records import (
 from pynenc_core.model.runners import RunnerContext
 
 __all__ = [
+    "FIRST_KEPT",
     "FORMAT",
+    "LAST_KEPT",
+    "MOST_SET_ASIDE",
     "Ask",
     "Batch",
     "Blob",
@@ -50,6 +70,7 @@ __all__ = [
     "NewInvocation",
     "Payload",
     "Query",
+    "Queued",
     "Refusal",
     "RunnerBeat",
     "RunnerContext",
@@ -60,11 +81,22 @@ __all__ = [
     "State",
     "StatusRecord",
     "Submitted",
+    "Swapped",
     "Swept",
     "WorkflowIdentity",
     "applied",
+    "boosts",
     "claimed",
+    "ended_at",
+    "entered",
+    "full_limit",
+    "hands_on",
+    "marked",
+    "may_claim",
     "meets",
+    "put_aside",
     "registered",
+    "starts",
     "unreadable",
+    "woken",
 ]

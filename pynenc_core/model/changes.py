@@ -10,8 +10,20 @@ from __future__ import annotations
 import attrs
 
 from pynenc_core.model.payloads import Blob, Payload
-from pynenc_core.model.records import CallDTO, InvocationDTO, InvocationHistory, InvocationRecord, Signal, State, StatusRecord
-from pynenc_core.status import FINAL, OWNED, Status
+from pynenc_core.model.records import (
+    CallDTO,
+    InvocationDTO,
+    InvocationHistory,
+    InvocationRecord,
+    Queued,
+    Signal,
+    State,
+    StatusRecord,
+)
+from pynenc_core.status import FINAL, OWNED, Owner, Status
+
+FIRST_KEPT, LAST_KEPT = 20, 180
+"""So many history entries of an invocation are kept: the first ones and the last ones."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,8 +50,8 @@ class Submitted:
     """The ids that stand for a batch's invocations, in order."""
 
     ids: tuple[str, ...]
-    reused: frozenset[str] = frozenset()
-    """Those of them that existed before, found by their unique key."""
+    reused: frozenset[int] = frozenset()
+    """The positions of those that were not stored: their unique key stands for another, of before or earlier in the batch."""
 
 
 @attrs.frozen
@@ -49,11 +61,13 @@ class Expect:
     status: Status
     runner_id: str = ""
     claim: int = 0
+    seq: int | None = None
+    """With a number, also so many history entries: one owner may pause and resume many times, and a repeated pause is written once."""
 
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """One fenced write: the statuses passed through, and what goes with them."""
+    """One fenced write: the statuses passed through, and what goes with them. Claiming is not one: no change raises a claim."""
 
     invocation_id: str
     expect: Expect
@@ -61,8 +75,6 @@ class Change:
     """The statuses entered, in order, each with a history entry; empty: only `reason` is noted in history."""
     by: str
     """Runner context id of who does it."""
-    claimant: str = ""
-    """With PENDING first: the runner that claims, and so owns it under a claim number one higher."""
     outcome: Payload | None = None
     blobs: tuple[Blob, ...] = ()
     due: float | None = None
@@ -79,6 +91,7 @@ class Change:
     boost: float | None = None
     """With PAUSED: the rank that what it waits for inherits, where it is lower than its own."""
     outbox: tuple[str, ...] = ()
+    """Added to the outbox, but for what is in it already."""
 
     @property
     def to(self) -> Status:
@@ -97,16 +110,31 @@ class Refusal:
     claim: int = 0
 
 
+@attrs.frozen
+class Swapped:
+    """What became of several changes, and what there is to be queued for it."""
+
+    refused: tuple[Refusal | None, ...] = ()
+    """One for each change, in order: None where it was written."""
+    claimable: tuple[Queued, ...] = ()
+    """What this made claimable, or claimable at another rank: changed ones, woken waiters, and the awaited that were boosted."""
+
+
 @attrs.frozen(kw_only=True)
 class Mark:
     """A write of side values; what is None stays as it is."""
 
     invocation_id: str
+    owner: Owner | None = None
+    """With an owner, the mark is refused whole unless that one owns the invocation."""
     boost: float | None = None
     """Only ever lowers the stored one."""
     published_at: float | None = None
     signal: Signal | None = None
+    """Passed over when it is for another claim than the present one."""
     progress: bytes | None = None
+    drop_outbox: tuple[str, ...] = ()
+    """Entries to take out of the outbox: their consequences were carried out."""
 
 
 def registered(new: NewInvocation, now: float) -> tuple[InvocationRecord, InvocationHistory]:
@@ -120,7 +148,8 @@ def registered(new: NewInvocation, now: float) -> tuple[InvocationRecord, Invoca
 
 def meets(state: State, expect: Expect) -> bool:
     """Return whether the fenced part is what a change's author believes."""
-    return state.status == expect.status and state.claim == expect.claim and state.runner_id == expect.runner_id
+    fits = state.status == expect.status and state.claim == expect.claim and state.runner_id == expect.runner_id
+    return fits and (expect.seq is None or expect.seq == state.seq)
 
 
 def claimed(
@@ -153,12 +182,10 @@ def claimed(
 def applied(invocation_id: str, state: State, change: Change, now: float) -> tuple[State, tuple[InvocationHistory, ...]]:
     """Return the state after a change whose expectation is met, and its history entries.
 
-    An owned status keeps the owner, any other releases it. Only a claim raises the claim number. A change that enters no
-    status leaves its reason in history and nothing else anywhere.
+    An owned status keeps the owner, any other releases it. A change that enters no status leaves its reason in history
+    and nothing else anywhere.
     """
-    to = change.to
-    owner = change.claimant or state.runner_id
-    claim = state.claim + 1 if change.claimant else state.claim
+    to, owner, claim = change.to, state.runner_id, state.claim
     entries = _entries(invocation_id, state.seq, now, change.through or (to,), owner, claim, change.by, change.reason)
     if not change.through:
         return attrs.evolve(state, seq=state.seq + 1), entries
@@ -176,9 +203,13 @@ def applied(invocation_id: str, state: State, change: Change, now: float) -> tup
         seq=state.seq + len(entries),
         since=now,
         awaits=change.awaits,
-        outbox=state.outbox + change.outbox,
+        outbox=_joined(state.outbox, change.outbox) if change.outbox else state.outbox,
     )
     return new, entries
+
+
+def _joined(kept: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*kept, *added)))
 
 
 def _entries(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from pynenc_core.model.changes import Refusal
-from pynenc_core.model.records import InvocationRecord, Signal
+from pynenc_core.model.records import InvocationRecord, Queued, Signal
 from pynenc_core.status import Status
 
 
@@ -34,7 +34,12 @@ class ClaimReply:
     signals: tuple[Signal, ...] = ()
     """Requests to invocations that the asking runner owns."""
     next_due: float | None = None
-    """The earliest instant at which something not yet due becomes claimable; None when nothing is scheduled."""
+    """The earliest instant at which something not yet due becomes claimable; None when nothing is scheduled.
+
+    A store that would need another call for it may leave it None in a reply that brings all that was asked for.
+    """
+    claimable: tuple[Queued, ...] = ()
+    """What the claim made claimable and did not take itself: who waited beside the key of one that it found expired."""
 
 
 @attrs.frozen(kw_only=True)
@@ -43,8 +48,6 @@ class SettleReply:
 
     refused: tuple[Refusal | None, ...] = ()
     """One for each change, in order: None where it was written."""
-    not_started: tuple[str, ...] = ()
-    """Of the ids to start: those that this runner does not hold as PENDING any more."""
     claim: ClaimReply = ClaimReply()
 
 
@@ -62,6 +65,8 @@ class Query:
     limit_key: str = ""
     unique_key: str = ""
     queue: str = ""
+    has_outbox: bool = False
+    """Only those whose outbox is not empty."""
 
 
 @attrs.frozen(kw_only=True)

@@ -63,7 +63,9 @@ class InvocationDTO:
     drop_when_limited: bool = False
     """Claimed while a limit is full: dropped for good instead of waiting beside its key."""
     unique_key: str = ""
-    """While an invocation with this key is not final, submitting another returns that one."""
+    """While an invocation with this key counts, submitting another returns that one."""
+    unique_until: float | None = None
+    """Until this instant its unique key counts, final or not; None: while it is not final."""
     batch_id: str = ""
     replay_of: str = ""
     registered_by: str = ""
@@ -103,7 +105,7 @@ class State:
     awaits: tuple[str, ...] = ()
     """While PAUSED: the invocations it waits for."""
     outbox: tuple[str, ...] = ()
-    """Causes whose consequences somebody still has to carry out."""
+    """Causes whose consequences somebody still has to carry out; no two of one invocation are equal."""
 
     @property
     def owner(self) -> Owner | None:
@@ -129,10 +131,16 @@ class Signal:
 
     invocation_id: str
     kind: SignalKind
+    claim: int = 0
+    """The claim whose owner it is for; 0: whoever owns the invocation when it is delivered."""
     by: str = ""
     reason: str = ""
     circle: tuple[str, ...] = ()
     """For DEADLOCK: the invocations that wait for each other."""
+
+    def concerns(self, state: State) -> bool:
+        """Return whether it is for who owns the invocation now: nobody else is told."""
+        return state.status in OWNED and self.claim in {0, state.claim}
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +152,18 @@ class Side:
     published_at: float | None = None
     signal: Signal | None = None
     progress: bytes = b""
+
+
+@attrs.frozen
+class Queued:
+    """One hint: this invocation may be claimable."""
+
+    invocation_id: str
+    queue: str
+    rank: float
+    """The place in its queue that counts: a boost is in it."""
+    due: float | None = None
+    """Not handed out before this instant, by the store's clock."""
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +185,11 @@ class InvocationRecord:
         """The place in its queue that counts now."""
         boost = self.side.boost
         return self.invocation.rank if boost is None else min(boost, self.invocation.rank)
+
+    @property
+    def queued(self) -> Queued:
+        """What a queue holds of it."""
+        return Queued(self.invocation_id, self.invocation.queue, self.rank, self.state.due)
 
 
 @attrs.frozen

@@ -21,6 +21,8 @@ class Circle:
     members: tuple[str, ...]
     youngest_waiter: str
     """Of those that wait inside their task, the one to be ended."""
+    claim: int
+    """The claim under which that one waits: whoever owns it later is innocent."""
 
 
 def circle_through(state: BaseStateBackend, waiter: str) -> Circle | None:
@@ -42,7 +44,8 @@ def circle_through(state: BaseStateBackend, waiter: str) -> Circle | None:
         for ahead in edges[here]:
             if ahead == waiter:
                 members = _path(reached_from, waiter, here)
-                return Circle(members, max(member for member in members if member in paused))  # ids sort by age
+                youngest = max(member for member in members if member in paused)  # ids sort by age
+                return Circle(members, youngest, paused[youngest].state.claim)
             if ahead not in reached_from:
                 reached_from[ahead] = here
                 front.append(ahead)

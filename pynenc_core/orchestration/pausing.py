@@ -137,7 +137,13 @@ class Pausing:
             return
         if circle.youngest_waiter == job.invocation_id:
             raise ConcurrencyDeadlockError(job.invocation_id, circle.members)
-        told = Signal(invocation_id=circle.youngest_waiter, kind=SignalKind.DEADLOCK, by=job.context.runner_id, circle=circle.members)
+        told = Signal(
+            invocation_id=circle.youngest_waiter,
+            kind=SignalKind.DEADLOCK,
+            claim=circle.claim,
+            by=job.context.runner_id,
+            circle=circle.members,
+        )
         self._engine.state.mark([Mark(invocation_id=circle.youngest_waiter, signal=told)])
 
     def _pause(self, job: Job, wanted: tuple[str, ...]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
 
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Change, InvocationRecord, Query, SignalKind
+from pynenc_core.model import Change, InvocationRecord, Query, SignalKind, full_limit
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
@@ -131,21 +131,18 @@ class Recovery:
         return self._move([each for each in parked if each.invocation.task_id in known or now - each.state.since > longest], move)
 
     def _wake_limited(self) -> int:
-        """Reroute the first that waits beside each key with a free slot: normally the release of the slot does it."""
-        first: dict[str, InvocationRecord] = {}
-        for record in self._pages(Query(statuses=frozenset({Status.CONCURRENCY_CONTROLLED}))):
-            for limit in record.invocation.limits:
-                if limit.key not in first or record.rank < first[limit.key].rank:
-                    first[limit.key] = record
-        if not first:
+        """Reroute who waits although all its limits have room, lowest rank first: normally the release of a slot does it."""
+        waiting = sorted(self._pages(Query(statuses=frozenset({Status.CONCURRENCY_CONTROLLED}))), key=lambda record: record.rank)
+        if not waiting:
             return 0
-        holders = self._engine.state.holders(first)
-        free = {
-            record.invocation_id: record
-            for record in first.values()
-            if all(holders.get(limit.key, 0) < limit.most for limit in record.invocation.limits)
-        }
-        return self._move(free.values(), lambda record: self._rerouted(record, "its key is free"))
+        taken = Counter(self._engine.state.holders({limit.key for record in waiting for limit in record.invocation.limits}))
+        free: list[InvocationRecord] = []
+        for record in waiting:
+            limits = record.invocation.limits
+            if full_limit(limits, taken.__getitem__) is None:
+                taken.update({limit.key for limit in limits})  # so that no more are woken than there is room for
+                free.append(record)
+        return self._move(free, lambda record: self._rerouted(record, "its limits have room"))
 
     def _rerouted(self, record: InvocationRecord, reason: str) -> Change:
         return change(record, (Status.REROUTED,), by=self._by, reason=reason)

@@ -1,31 +1,25 @@
 """Joins any broker with any state backend, in the order that survives a crash between any two calls.
 
-Store, then queue; take from the queue, then swap. An entry that is lost between the two is found again by `republish`,
-one that is there twice loses the swap.
+Store, then queue; take from the queue, then acquire. An entry that is lost between the two is found again by
+`republish`, one that is there twice finds nothing left to acquire. All rules are the store's: `swap` and `acquire` say
+what they made claimable, and here it is only queued.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
-from pynenc_core.model import (
-    Ask,
-    Batch,
-    Change,
-    ClaimReply,
-    Expect,
-    InvocationRecord,
-    Mark,
-    Query,
-    SettleReply,
-    Submitted,
-)
-from pynenc_core.ports.broker import BaseBroker, QueueEntry
-from pynenc_core.ports.dispatcher import Dispatcher
-from pynenc_core.ports.state_backend import BaseStateBackend
-from pynenc_core.status import CLAIMABLE, OWNED, Status
+import attrs
 
-_PAGE = 200
+from pynenc_core.model import MOST_SET_ASIDE, Ask, Batch, Change, ClaimReply, Mark, Query, Queued, SettleReply, Submitted
+from pynenc_core.ports.broker import BaseBroker
+from pynenc_core.ports.dispatcher import Dispatcher
+from pynenc_core.ports.lookups import batches
+from pynenc_core.ports.state_backend import BaseStateBackend
+from pynenc_core.status import CLAIMABLE, FINAL
+
+_LOOK = 0.25  # seconds between looks for awaited work behind other entries: no broker knows which are awaited
 _LOST_AFTER = 30.0  # seconds since it was published before an entry may be taken for lost
 
 
@@ -35,56 +29,65 @@ class SplitDispatcher(Dispatcher):
     def __init__(self, broker: BaseBroker, state: BaseStateBackend) -> None:
         self._broker = broker
         self._state = state
+        self._lock = threading.Lock()
         self._taken: list[str] = []
-        """What `await_work` took from the queue; the next claim looks at it first."""
+        """What was taken from the queue for a claim that has not come yet; the next one looks at it first."""
+        self._passed_over = False
+        """The last claim was for awaited work only and found other entries: that there are some is no reason to claim again."""
 
     def submit(self, batch: Batch) -> Submitted:
         """Store the batch, then queue it."""
         submitted = self._state.add_batch(batch)
-        self._broker.publish(
-            [
-                QueueEntry(new.invocation.invocation_id, new.invocation.queue, new.invocation.rank, new.due)
-                for new, stands in zip(batch.invocations, submitted.ids, strict=True)
-                if stands == new.invocation.invocation_id
-            ],
-        )
+        fresh = [new for position, new in enumerate(batch.invocations) if position not in submitted.reused]
+        self._publish([Queued(new.invocation.invocation_id, new.invocation.queue, new.invocation.rank, new.due) for new in fresh])
         return submitted
 
     def claim(self, ask: Ask) -> ClaimReply:
-        """Take ids from the queue until enough of them could be claimed, or it is empty."""
-        got: list[InvocationRecord] = []
-        put_back: list[InvocationRecord] = []
-        while len(got) < ask.limit:
-            taken, self._taken = self._taken, []
-            ids = taken or self._broker.take(ask.queues, ask.limit - len(got), 0)
-            if not ids:
+        """Take ids from the queue and acquire them, until there are enough or the queue is empty."""
+        reply = ClaimReply()
+        left, looked_at = list[str](), 0
+        while True:
+            claimed, ids = len(reply.claimed), self._take(ask, ask.limit - len(reply.claimed))
+            rest = attrs.evolve(ask, limit=ask.limit - claimed, start=max(0, ask.start - claimed))
+            try:
+                more = self._state.acquire(ids, rest)
+            except BaseException:
+                self._put_back([*ids, *left])
+                raise
+            got = {record.invocation_id for record in more.claimed}
+            left += [each for each in ids if each not in got]
+            looked_at += len(ids)
+            self._publish(more.claimable)
+            reply = attrs.evolve(more, claimed=(*reply.claimed, *more.claimed), claimable=())
+            if not ids or len(reply.claimed) >= ask.limit or looked_at >= MOST_SET_ASIDE:
                 break
-            records = self._state.get(ids)
-            for invocation_id in ids:
-                record = records.get(invocation_id)
-                if record is None:
-                    self._state.app.logger.warning("a queue entry without a record was dropped: %s", invocation_id)
-                elif (ask.awaited_only and record.side.boost is None) or len(got) >= ask.limit:
-                    put_back.append(record)
-                elif record.state.status in CLAIMABLE and self._claim_one(record, ask, start=len(got) < ask.start):
-                    got.append(self._state.get([invocation_id])[invocation_id])
-        self._publish(put_back)
-        signals = tuple(record.side.signal for record in got if record.side.signal)
-        return ClaimReply(claimed=tuple(got), signals=signals)
+        self._queue_again(left)
+        self._passed_over = ask.awaited_only and bool(left) and len(reply.claimed) < ask.limit
+        return reply
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        """Write the changes, queue what they leave claimable, start, then claim."""
-        refused = self._state.swap(changes)
-        self._follow_up([change for change, refusal in zip(changes, refused, strict=True) if refusal is None])
-        runner_id = ask.runner_id if ask else changes[0].by if changes else ""
-        not_started = tuple(invocation_id for invocation_id in start if not self._start(invocation_id, runner_id))
-        return SettleReply(refused=refused, not_started=not_started, claim=self.claim(ask) if ask else ClaimReply())
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        """Write the changes, queue what they made claimable, then claim."""
+        swapped = self._state.swap(changes)
+        self._publish(swapped.claimable)
+        ended = [
+            change.invocation_id
+            for change, refusal in zip(changes, swapped.refused, strict=True)
+            if refusal is None and change.expect.status in CLAIMABLE and change.to in FINAL
+        ]
+        if ended:
+            self._broker.discard(ended)
+        return SettleReply(refused=swapped.refused, claim=self.claim(ask) if ask else ClaimReply())
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
-        """Block in the queue; what it hands out meanwhile is kept for the next claim."""
+        """Block in the queue, which also ends the wait for what becomes due; what it hands out is kept for the next claim."""
+        clock = self._state.app.clock
+        ends = clock.monotonic() + timeout
+        if self._passed_over:
+            self._broker.take((), 1, min(timeout, _LOOK))
+            return clock.monotonic() < ends
         if not self._taken:
-            self._taken.extend(self._broker.take(queues, 1, timeout))
-        return bool(self._taken)
+            self._put_back(self._broker.take(queues, 1, timeout))
+        return bool(self._taken) or clock.monotonic() < ends
 
     def wake(self) -> None:
         """Let who blocks in the queue return."""
@@ -92,86 +95,50 @@ class SplitDispatcher(Dispatcher):
 
     def republish(self) -> int:
         """Queue again what is claimable and seems to be in no queue: published long ago, and before all that is queued."""
-        now = self._state.now()
-        lost: list[InvocationRecord] = []
-        oldest: dict[str, QueueEntry | None] = {}
-        after = ""
-        while page := self._state.find(Query(statuses=CLAIMABLE), after=after, limit=_PAGE):
-            after = page[-1].invocation_id
+        now, count = self._state.now(), 0
+        oldest: dict[str, Queued | None] = {}
+        for page in batches(self._state, Query(statuses=CLAIMABLE)):
+            lost = list[Queued]()
             for record in page:
-                queue = record.invocation.queue
-                if queue not in oldest:
-                    oldest[queue] = self._broker.oldest(queue)
-                first = oldest[queue]
-                published = record.side.published_at or record.state.since
-                due = record.state.due or 0.0
-                if due <= now and (first is None or (published + _LOST_AFTER < now and record.rank < first.rank)):
-                    lost.append(record)
-        self._publish(lost)
-        self._state.mark([Mark(invocation_id=record.invocation_id, published_at=now) for record in lost])
-        return len(lost)
+                entry = record.queued
+                if entry.queue not in oldest:
+                    oldest[entry.queue] = self._broker.oldest(entry.queue)
+                first = oldest[entry.queue]
+                published = max(record.side.published_at or 0.0, record.state.since)
+                long_ago = published + _LOST_AFTER < now and (entry.due or 0.0) <= now
+                if first is None or (long_ago and entry.rank < first.rank):
+                    lost.append(entry)
+            self._publish(lost)
+            self._state.mark([Mark(invocation_id=entry.invocation_id, published_at=now) for entry in lost])
+            count += len(lost)
+        return count
 
     def depth(self, queue: str) -> int:
-        """Return how many entries the queue holds."""
+        """Return how many entries the queue holds: those of ended invocations as well, until somebody takes them."""
         return self._broker.size(queue)
 
     def close(self) -> None:
         """Put back what was taken and not claimed."""
-        self._publish(list(self._state.get(self._taken).values()))
-        self._taken.clear()
+        taken, self._taken = self._taken, []
+        self._queue_again(taken)
 
-    def _claim_one(self, record: InvocationRecord, ask: Ask, *, start: bool) -> bool:
-        invocation, state, now = record.invocation, record.state, self._state.now()
-        expect = Expect(state.status, state.runner_id, state.claim)
-        if invocation.expires is not None and invocation.expires <= now:
-            self._aside(record, Status.CANCELLED, ask.runner_id, "expired")
-            return False
-        if state.due is not None and state.due > now:
-            self._publish([record])
-            return False
-        for limit in invocation.limits:
-            if not self._state.take_slot(limit, record.invocation_id, state.claim + 1):
-                self._state.free_slots(record.invocation_id, state.claim + 1)
-                to = Status.CONCURRENCY_CONTROLLED_FINAL if invocation.drop_when_limited else Status.CONCURRENCY_CONTROLLED
-                self._aside(record, to, ask.runner_id, f"its key {limit.key!r} is held {limit.most} times")
-                return False
-        known = ask.known_tasks is None or invocation.task_id in ask.known_tasks
-        through = (Status.PENDING, Status.RUNNING) if start and known and not state.suspect else (Status.PENDING,)
-        claim = Change(invocation_id=record.invocation_id, expect=expect, through=through, by=ask.runner_id, claimant=ask.runner_id)
-        return self._state.swap([claim])[0] is None
+    def _take(self, ask: Ask, most: int) -> tuple[str, ...]:
+        with self._lock:
+            taken, self._taken = self._taken[:most], self._taken[most:]
+        return tuple(taken) or (self._broker.take(ask.queues, most, 0) if most > 0 else ())
 
-    def _aside(self, record: InvocationRecord, to: Status, by: str, reason: str) -> None:
-        state = record.state
-        expect = Expect(state.status, state.runner_id, state.claim)
-        self._state.swap([Change(invocation_id=record.invocation_id, expect=expect, through=(to,), by=by, reason=reason)])
+    def _put_back(self, ids: Sequence[str]) -> None:
+        with self._lock:
+            self._taken += ids
 
-    def _start(self, invocation_id: str, runner_id: str) -> bool:
-        record = self._state.get([invocation_id]).get(invocation_id)
-        if record is None or record.state.status is not Status.PENDING or record.state.runner_id != runner_id:
-            return False
-        expect = Expect(Status.PENDING, runner_id, record.state.claim)
-        change = Change(invocation_id=invocation_id, expect=expect, through=(Status.RUNNING,), by=runner_id)
-        return self._state.swap([change])[0] is None
+    def _queue_again(self, ids: Sequence[str]) -> None:
+        """Queue what was taken and may still be claimed: not due yet, not awaited, or more than was asked for."""
+        if ids:
+            records = self._state.get(ids)
+            self._publish([record.queued for record in records.values() if record.state.status in CLAIMABLE])
+            if lost := [each for each in ids if each not in records]:
+                self._state.app.logger.warning("queue entries without a record were dropped: %s", ", ".join(lost))
 
-    def _follow_up(self, written: Sequence[Change]) -> None:
-        boosted = [awaited for change in written for awaited in change.awaits]
-        touched = self._state.get([*boosted, *(change.invocation_id for change in written)])
-        self._publish([record for record in touched.values() if record.state.status in CLAIMABLE])
-        for change in written:
-            record = touched.get(change.invocation_id)
-            if record is not None and change.to not in OWNED and record.invocation.limits:
-                self._state.free_slots(change.invocation_id, change.expect.claim)
-                self._wake_beside(record)
-
-    def _wake_beside(self, released: InvocationRecord) -> None:
-        for limit in released.invocation.limits:
-            waiting = self._state.find(Query(limit_key=limit.key, statuses=frozenset({Status.CONCURRENCY_CONTROLLED})), limit=_PAGE)
-            for record in sorted(waiting, key=lambda each: each.rank)[:1]:
-                self._aside(record, Status.REROUTED, "", f"its key {limit.key!r} is free")
-                self._publish([record])
-
-    def _publish(self, records: Sequence[InvocationRecord]) -> None:
-        if records:
-            self._broker.publish(
-                [QueueEntry(each.invocation_id, each.invocation.queue, each.rank, each.state.due) for each in records],
-            )
+    def _publish(self, entries: Sequence[Queued]) -> None:
+        if entries:
+            self._broker.publish(entries)

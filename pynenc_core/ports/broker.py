@@ -6,20 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-import attrs
-
+from pynenc_core.model import Queued
 from pynenc_core.ports.runtime import StoreView
-
-
-@attrs.frozen
-class QueueEntry:
-    """One hint: this invocation may be claimable."""
-
-    invocation_id: str
-    queue: str
-    rank: float
-    due: float | None = None
-    """Not handed out before this instant, by the store's clock."""
 
 
 class BaseBroker(ABC):
@@ -35,7 +23,7 @@ class BaseBroker(ABC):
         self.app = app
 
     @abstractmethod
-    def publish(self, entries: Sequence[QueueEntry]) -> None:
+    def publish(self, entries: Sequence[Queued]) -> None:
         """Add entries, all in one call; wakes who blocks in `take`. Publishing an id again moves it to the new rank."""
 
     @abstractmethod
@@ -47,11 +35,11 @@ class BaseBroker(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Let every `take` that blocks in this process return at once."""
+        """Let every `take` that blocks in this process return at once; the next one that would block as well, if none does."""
 
     @abstractmethod
-    def oldest(self, queue: str) -> QueueEntry | None:
-        """Return the entry of lowest rank, leaving it where it is; None when the queue is empty."""
+    def oldest(self, queue: str) -> Queued | None:
+        """Return the entry of lowest rank, leaving it where it is; None when the queue is empty. Whoever looks for lost entries asks."""
 
     @abstractmethod
     def size(self, queue: str) -> int:
@@ -59,7 +47,7 @@ class BaseBroker(ABC):
 
     @abstractmethod
     def discard(self, invocation_ids: Iterable[str]) -> None:
-        """Remove entries, wherever they are; unknown ids are passed over."""
+        """Remove entries, wherever they are; unknown ids are passed over. Only tidies up: an entry left behind loses the claim."""
 
     @abstractmethod
     def purge(self) -> None:

@@ -15,8 +15,7 @@ class Dispatcher(ABC):
 
     - A record is claimed by exactly one asker, who gets a claim number higher than any before it.
     - A change is written whole (status, counters, outcome, blobs, history) or refused whole.
-    - What a change leaves in a claimable status is handed out again, also what it frees: when an owned invocation with
-      limits is released, the first CONCURRENCY_CONTROLLED one beside each of its keys becomes REROUTED.
+    - What a change leaves in a claimable status is handed out again, also what it wakes: see `RecordStorage.swap`.
     - Whoever watches an invocation (`BaseStateBackend.watch`) learns that it is final without polling.
 
     Every method may be called from any thread, and raises BackendUnavailableError when the store cannot be reached;
@@ -27,7 +26,8 @@ class Dispatcher(ABC):
     def submit(self, batch: Batch) -> Submitted:
         """Store a batch and its queue entries, all or nothing; repeating the same batch changes nothing.
 
-        An invocation whose `unique_key` belongs to one that is not final is not stored: that one's id stands for it.
+        An invocation whose `unique_key` counts for another (one that is not final, or whose `unique_until` has not come) is
+        not stored: that one's id stands for it.
         """
 
     @abstractmethod
@@ -40,8 +40,8 @@ class Dispatcher(ABC):
         """
 
     @abstractmethod
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        """Write `changes`, start what is PENDING under `ask.runner_id` (or the changes' author), then claim as `ask` says.
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        """Write `changes`, then claim as `ask` says. To start what is PENDING here is a change, to RUNNING.
 
         One step where the store can do it; each change is written or refused on its own, whatever becomes of the others.
         """
@@ -51,7 +51,7 @@ class Dispatcher(ABC):
         """Block until something may have become claimable since this process last claimed less than it asked for.
 
         Returns False after `timeout` seconds without, True otherwise, also after `wake`. May return True for nothing.
-        What merely becomes due wakes nobody: the caller limits `timeout` by `ClaimReply.next_due`.
+        What merely becomes due need not wake anybody: the caller limits `timeout` by `ClaimReply.next_due`.
         """
 
     @abstractmethod
@@ -60,7 +60,10 @@ class Dispatcher(ABC):
 
     @abstractmethod
     def republish(self) -> int:
-        """Hand out again whatever is claimable and no longer queued; return how many. 0 where the record is the queue."""
+        """Finish what a process that died left half done, and hand out again what is claimable and no longer queued.
+
+        Return how many of both. 0 where each verb is one step and the record is the queue.
+        """
 
     @abstractmethod
     def depth(self, queue: str) -> int:

@@ -69,6 +69,6 @@ class HistoryRecords(RecordStorage, ContextRecords):
             Change(invocation_id=one, expect=expect, through=(), by=context.runner_id, reason=status_record.reason)
             for one in invocation_ids
         ]
-        for note, refused in zip(notes, self.swap(notes), strict=True):
+        for note, refused in zip(notes, self.swap(notes).refused, strict=True):
             if refused is not None:
                 raise_refusal(self.app.app_id, note, refused)

@@ -94,7 +94,7 @@ class ResultRecords(RecordStorage):
     def _end(self, invocation_id: str, to: Status, owner: Owner | None, **details: Any) -> None:
         record = record_of(self, invocation_id, self.app.app_id)
         asked = owned_change(record, to, owner or self.app.acting_owner(invocation_id), **details)
-        refused = self.swap([asked])[0]
+        refused = self.swap([asked]).refused[0]
         if refused is not None:
             raise_refusal(self.app.app_id, asked, refused)
 

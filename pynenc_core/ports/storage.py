@@ -7,19 +7,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pynenc_core.model import (
+    Ask,
     Batch,
     Blob,
     Change,
+    ClaimReply,
     InvocationHistory,
     InvocationRecord,
     Lease,
-    Limit,
     Mark,
     Query,
-    Refusal,
     RunnerBeat,
     Signal,
     Submitted,
+    Swapped,
     Swept,
 )
 from pynenc_core.status import Status
@@ -53,12 +54,32 @@ class RecordStorage(ABC):
         """Return the records that exist, by id."""
 
     @abstractmethod
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
-        """Write each change if its expectation is met, else refuse it and change nothing anywhere; in order."""
+    def swap(self, changes: Sequence[Change]) -> Swapped:
+        """Write each change if its expectation is met, else refuse it and change nothing anywhere; in order.
+
+        What follows from a change belongs to it: what a paused one awaits is boosted (`model.boosts`), and one with
+        limits that is released wakes waiters (`model.hands_on`): for each of its keys the first waiter *all of whose
+        limits have room*, which becomes REROUTED; also when it was woken itself and ends without a claim (cancelled, expired).
+
+        All in one step where the store can; else in this order: boost before PAUSED; write, then free the slot, then look
+        for waiters; and who has become CONCURRENCY_CONTROLLED looks again for room after its own write.
+        """
 
     @abstractmethod
-    def mark(self, marks: Sequence[Mark]) -> None:
-        """Write side values; marks of unknown invocations are passed over."""
+    def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
+        """Claim what is claimable of these, in their order, up to `ask.limit`; by the rules of `Dispatcher.claim`.
+
+        `ask.queues` only says where to look for `next_due`. Unknown ids, and what cannot be claimed now, are passed over.
+        How a store keeps slots for the limits is its own affair; never more than N live holders, whatever dies: a holder
+        is live exactly while its invocation is owned under that claim, and no bet on time may decide it.
+        """
+
+    @abstractmethod
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        """Write side values; return the ids of the marks refused, because of another owner than `Mark.owner`.
+
+        Without an owner, marks of unknown invocations are passed over.
+        """
 
     @abstractmethod
     def find(
@@ -72,7 +93,10 @@ class RecordStorage(ABC):
 
     @abstractmethod
     def history(self, invocation_ids: Collection[str]) -> dict[str, tuple[InvocationHistory, ...]]:
-        """Return the entries of each known invocation by `seq`: the first 20 and the last 180 of them."""
+        """Return the entries of each known invocation by `seq`: the first `FIRST_KEPT` and the last `LAST_KEPT` of them.
+
+        `seq` is the order, never `at`: a store may stamp times by an estimate of its clock.
+        """
 
     @abstractmethod
     def history_between(
@@ -94,7 +118,10 @@ class RecordStorage(ABC):
 
     @abstractmethod
     def sweep(self, before: float, limit: int = 1000) -> Swept:
-        """Remove up to `limit` final invocations with `since < before`, their history, and expired blobs and values."""
+        """Remove up to `limit` final invocations with `since < before`, their history, and expired blobs and values.
+
+        One whose unique key counts beyond its end is kept as if it had ended at `unique_until` (`model.ended_at`).
+        """
 
     @abstractmethod
     def purge(self) -> None:
@@ -102,7 +129,7 @@ class RecordStorage(ABC):
 
 
 class CoordinationStorage(ABC):
-    """What processes agree through: keyed values, heartbeats, leases and slots. All times are the store's."""
+    """What processes agree through: keyed values, heartbeats and leases. All times are the store's."""
 
     @abstractmethod
     def now(self) -> float:
@@ -138,7 +165,7 @@ class CoordinationStorage(ABC):
 
     @abstractmethod
     def beat(self, runner_ids: Collection[str], lease: float, *, may_serve: bool = False) -> tuple[Signal, ...]:
-        """Note that these runners live for `lease` seconds more; return the requests to what they own."""
+        """Note that these runners live for `lease` seconds more; return the requests to what they own now (`Signal.concerns`)."""
 
     @abstractmethod
     def beats(self) -> tuple[RunnerBeat, ...]:
@@ -157,17 +184,5 @@ class CoordinationStorage(ABC):
         """Give a role back, if this holder has it."""
 
     @abstractmethod
-    def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
-        """Become one of at most `limit.most` live holders of `limit.key`; True also for who is one already.
-
-        A holder is live while its invocation is owned under the same claim, or for 30 s after it took a slot for a
-        claim that is not yet written.
-        """
-
-    @abstractmethod
-    def free_slots(self, invocation_id: str, claim: int) -> None:
-        """Stop holding any slot under this claim."""
-
-    @abstractmethod
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
-        """Return how many live holders each key has."""
+        """Return how many live holders each limit key has: the owned invocations that have it among their limits."""

@@ -65,8 +65,7 @@ def claim(at: Situation) -> None:
 
 
 def start(at: Situation) -> None:
-    ask = Ask(runner_id=at.context.runner_id, limit=0)
-    at.it.project.app.orchestrator.engine.dispatcher.settle((), start=[at.record.invocation_id], ask=ask)
+    at.settle(Status.RUNNING)
 
 
 def pause(at: Situation) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import attrs
 
 from kit.inner_run import caught_by
+from kit.state_saboteurs import EveryRequest
 from pynenc_backend_memory.dispatcher import MemoryDispatcher
 from pynenc_backend_memory.state_backend import MemoryStateBackend
 from pynenc_backend_memory.step import MemoryStep
@@ -53,8 +54,8 @@ class Saboteur(MemoryDispatcher):
         spoilt = [attrs.evolve(new, invocation=self.registering(new.invocation)) for new in batch.invocations]
         return super().submit(attrs.evolve(batch, invocations=tuple(spoilt)))
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        return super().settle(changes, start=start, ask=self.asked(ask) if ask else None)
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        return super().settle(changes, ask=self.asked(ask) if ask else None)
 
 
 @caught_by("test_of_two_claims_one_gets_it")
@@ -149,8 +150,8 @@ class NobodyWoken(Saboteur):
 class EverybodyWoken(Saboteur):
     """Wakes the whole crowd beside a key for each slot that is free."""
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        reply = super().settle(changes, start=start, ask=ask)
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        reply = super().settle(changes, ask=ask)
         if changes:
             crowd = [each for each in tuple(self._table.records.values()) if each.state.status is Status.CONCURRENCY_CONTROLLED]
             super().settle([change(each, Status.REROUTED) for each in crowd])
@@ -196,28 +197,28 @@ class NotAwaited(Saboteur):
 class StopsAtRefusal(Saboteur):
     """Gives up the rest of a settle after the first refusal."""
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         answers: list[Refusal | None] = []
         for each in changes:
             failed = any(answer is not None for answer in answers)
             answers += [Refusal(each.invocation_id, None)] if failed else super().settle([each]).refused
         if any(answer is not None for answer in answers):
-            return SettleReply(refused=tuple(answers), not_started=tuple(start))
-        author = ask or (Ask(runner_id=changes[0].by, limit=0) if changes else None)
-        rest = super().settle((), start=start, ask=author)
-        return attrs.evolve(rest, refused=tuple(answers))
+            return SettleReply(refused=tuple(answers))
+        return attrs.evolve(super().settle((), ask=ask), refused=tuple(answers))
 
 
 @caught_by("test_what_is_pending_here_is_started")
 class StartsForeign(Saboteur):
     """Starts what is PENDING, whoever holds it."""
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        for each in start:
-            record = self._table.records.get(each)
-            if record and ask and record.state.runner_id != ask.runner_id:
-                super().settle((), start=[each], ask=Ask(runner_id=record.state.runner_id, limit=0))
-        return super().settle(changes, start=start, ask=ask)
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        theirs: list[Change] = []
+        for each in changes:
+            record = self._table.records.get(each.invocation_id)
+            pending = record is not None and record.state.status is each.expect.status is Status.PENDING
+            expect = attrs.evolve(each.expect, runner_id=record.state.runner_id) if record and pending else each.expect
+            theirs.append(attrs.evolve(each, expect=expect))
+        return super().settle(theirs, ask=ask)
 
 
 @caught_by("test_work_submitted_between_claim_and_await_is_not_missed")
@@ -238,6 +239,13 @@ class ForgottenWake(Saboteur):
         with self._table.lock:
             self._woken = self._waiting > 0
             self._table.changed.notify_all()
+
+
+@caught_by("test_a_request_for_another_claim_reaches_nobody")
+class StaleRequests(Saboteur):
+    """Tells an owner what was meant for the one before."""
+
+    step_class: ClassVar[type[MemoryStep]] = EveryRequest
 
 
 class DeafStep(MemoryStep):

@@ -28,7 +28,6 @@ class _Raw:
                 dict(table.blobs),
                 str(dict(table.values)),
                 dict(table.leases),
-                {key: dict(slots) for key, slots in table.slots.items() if slots},
             )
             for (name, app), table in _named.items()
             if name == self._name

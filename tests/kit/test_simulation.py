@@ -13,8 +13,7 @@ from pynenc_backend_memory.broker import MemoryBroker
 from pynenc_backend_memory.dispatcher import MemoryDispatcher
 from pynenc_backend_memory.state_backend import MemoryStateBackend
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Ask
-from pynenc_core.ports.broker import QueueEntry
+from pynenc_core.model import Ask, Queued
 from pynenc_core.ports.clock import Clock
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.flaky import FlakyBroker, FlakyDispatcher, Outage
@@ -81,7 +80,7 @@ class TestOutages:
                 lambda: dispatcher.await_work(("q",), 0),
                 dispatcher.republish,
                 lambda: dispatcher.depth("q"),
-                lambda: broker.publish([QueueEntry("a", "q", 1.0)]),
+                lambda: broker.publish([Queued("a", "q", 1.0)]),
                 lambda: broker.take(["q"], 1, 0),
                 lambda: broker.oldest("q"),
                 lambda: broker.size("q"),
@@ -92,8 +91,8 @@ class TestOutages:
                     call()
             dispatcher.wake()
             broker.wake()
-        broker.publish([QueueEntry("a", "q", 1.0)])
-        assert (broker.size("q"), broker.oldest("q")) == (1, QueueEntry("a", "q", 1.0))
+        broker.publish([Queued("a", "q", 1.0)])
+        assert (broker.size("q"), broker.oldest("q")) == (1, Queued("a", "q", 1.0))
         broker.discard(["b"])
         assert broker.take(["q"], 1, 0) == ("a",)
         broker.purge()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pynenc_core.model import ClaimReply, SettleReply, Submitted, Swept
+from pynenc_core.model import ClaimReply, SettleReply, Submitted, Swapped, Swept
 from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.dispatcher import Dispatcher
 from pynenc_core.ports.state_backend import BaseStateBackend
@@ -25,7 +25,9 @@ class VoidWatch:
 EMPTY: dict[str, Any] = {
     "add_batch": Submitted(()),
     "get": {},
-    "swap": (),
+    "swap": Swapped(),
+    "acquire": ClaimReply(),
+    "mark": (),
     "find": (),
     "count": {},
     "history": {},
@@ -40,7 +42,6 @@ EMPTY: dict[str, Any] = {
     "drop_values": 0,
     "beat": (),
     "beats": (),
-    "take_slot": False,
     "holders": {},
     "submit": Submitted(()),
     "claim": ClaimReply(),

@@ -33,7 +33,6 @@ class MemoryRaw:
                 "beside": {name: dict(queue._current) for name, queue in table.beside.items() if len(queue)},
                 "blobs": dict(table.blobs),
                 "values": {kind: dict(values) for kind, values in table.values.items() if values},
-                "slots": {key: dict(slots) for key, slots in table.slots.items() if slots},
                 "rest": (dict(table.beats), dict(table.leases), dict(table.unique), frozenset(table._signalled)),
             }
             for app, table in tables.items()

@@ -96,6 +96,10 @@ class TestMeets:
     def test_the_rest_does_not_matter(self) -> None:
         assert meets(attrs.evolve(RUNNING, attempts=9, seq=99, since=0.0, reason="x"), MINE)
 
+    def test_with_a_number_the_history_must_be_as_long(self) -> None:
+        assert meets(RUNNING, attrs.evolve(MINE, seq=7))
+        assert not meets(RUNNING, attrs.evolve(MINE, seq=6))
+
 
 class TestApplied:
     def test_an_outcome_comes_with_a_final_status(self) -> None:
@@ -145,15 +149,10 @@ class TestApplied:
         assert back.due is None
         assert applied("i1", RUNNING, change(Status.RETRY, due=NOW + 9), NOW)[0].due is None
 
-    def test_a_claimant_owns_it_under_a_higher_number(self) -> None:
-        waiting = State(status=Status.REROUTED, claim=3, seq=7)
-        state, entries = applied("i1", waiting, change(Status.PENDING, expect=Expect(Status.REROUTED, "", 3), claimant="r9"), NOW)
-        assert state.owner == Owner("r9", 4)
-        assert entries == (entry(8, Status.PENDING, "r9", 4),)
-
     def test_causes_are_collected(self) -> None:
         state, _ = applied("i1", attrs.evolve(RUNNING, outbox=("a",)), change(Status.RETRY, outbox=("b", "c")), NOW)
         assert state.outbox == ("a", "b", "c")
+        assert applied("i1", state, change(Status.RETRY, outbox=("d", "b", "d")), NOW)[0].outbox == ("a", "b", "c", "d")
 
     @pytest.mark.parametrize(
         "state",

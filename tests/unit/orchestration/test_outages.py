@@ -25,11 +25,11 @@ class Trouble(FlakyDispatcher):
     before: Callable[[Sequence[Change], Ask | None], None] | None = None
     after: Callable[[SettleReply], None] | None = None
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         """Settle, with what is in the way."""
         if self.before is not None:
             self.before(changes, ask)
-        reply = super().settle(changes, start=start, ask=ask)
+        reply = super().settle(changes, ask=ask)
         if self.after is not None:
             self.after(reply)
         return reply

@@ -12,8 +12,8 @@ import pytest
 from pynenc_backend_memory.broker import MemoryBroker
 from pynenc_core import Pynenc
 from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.model import Queued
 from pynenc_core.orchestration.split import SplitDispatcher
-from pynenc_core.ports.broker import QueueEntry
 from pynenc_testkit.flaky import FlakyBroker, Outage
 from unit.app.running import Gate, app_of_its_own, eventually, runner_of, statuses
 from unit.orchestration.stage import Stage, owner, stage
@@ -85,18 +85,18 @@ def test_an_entry_without_a_record_is_dropped_with_a_warning(caplog: pytest.LogC
     app = app_of_its_own()
     broker = split(app)
     task = app.task(job)
-    broker.publish([QueueEntry("nobody", "default", 0.0, None)])
+    broker.publish([Queued("nobody", "default", 0.0, None)])
     made = task(1)
     with runner_of(app):
         assert made.get_result(5) == 1
-    assert any("a queue entry without a record was dropped: nobody" in record.getMessage() for record in caplog.records)
+    assert any("queue entries without a record were dropped: nobody" in record.getMessage() for record in caplog.records)
     app.close()
 
 
 def test_an_entry_that_is_there_twice_runs_once() -> None:
     with split_stage() as (scene, broker):
         (made,) = scene.queue()
-        broker.publish([QueueEntry(made.invocation_id, "default", 0.0, None)] * 3)
+        broker.publish([Queued(made.invocation_id, "default", 0.0, None)] * 3)
         worker = scene.worker()
         (record,) = scene.claim(worker, 5)
         assert scene.claim(worker, 5) == []

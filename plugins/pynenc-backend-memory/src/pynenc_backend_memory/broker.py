@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from pynenc_backend_memory.ranking import RankedIds
-from pynenc_core.ports.broker import BaseBroker, QueueEntry
+from pynenc_core.model import Queued
+from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.runtime import StoreView
 
 
@@ -21,9 +22,10 @@ class MemoryBroker(BaseBroker):
         super().__init__(app)
         self._changed = threading.Condition()
         self._queues: defaultdict[str, RankedIds] = defaultdict(RankedIds)
-        self._wakes = 0
+        self._woken = False
+        self._waiting = 0
 
-    def publish(self, entries: Sequence[QueueEntry]) -> None:
+    def publish(self, entries: Sequence[Queued]) -> None:
         """Add entries and wake who waits for them."""
         with self._changed:
             for entry in entries:
@@ -35,26 +37,30 @@ class MemoryBroker(BaseBroker):
         clock = self.app.clock
         deadline = clock.monotonic() + timeout
         with self._changed:
-            wakes = self._wakes
             while True:
                 dues = [due - clock.time() for queue in queues if (due := self._queues[queue].advance(clock.time())) is not None]
                 taken = self._take(queues, limit)
                 left = deadline - clock.monotonic()
-                if taken or left <= 0 or wakes != self._wakes:
-                    return taken
+                if taken or left <= 0 or self._woken:
+                    break
+                self._waiting += 1
                 self._changed.wait(min([left, *dues]))
+                self._waiting -= 1
+            if timeout > 0 and not taken:
+                self._woken = self._woken and self._waiting > 0
+            return taken
 
     def wake(self) -> None:
         """Let who waits for entries return."""
         with self._changed:
-            self._wakes += 1
+            self._woken = True
             self._changed.notify_all()
 
-    def oldest(self, queue: str) -> QueueEntry | None:
+    def oldest(self, queue: str) -> Queued | None:
         """Return the entry of lowest rank, due or not."""
         with self._changed:
             lowest = self._queues[queue].lowest()
-        return QueueEntry(lowest[0], queue, lowest[1], lowest[2]) if lowest else None
+        return Queued(lowest[0], queue, lowest[1], lowest[2]) if lowest else None
 
     def size(self, queue: str) -> int:
         """Return how many entries a queue holds."""

@@ -1,4 +1,4 @@
-"""The verbs through which processes agree elsewhere, and runners here: values, heartbeats, leases and slots."""
+"""The verbs through which processes agree elsewhere, and runners here: values, heartbeats and leases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from attrs import evolve
 
 from pynenc_backend_memory.table import MemoryTable
-from pynenc_core.model import Lease, Limit, RunnerBeat, Signal
+from pynenc_core.model import Lease, RunnerBeat, Signal
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import CoordinationStorage
 
@@ -92,24 +92,7 @@ class MemoryCoordination(CoordinationStorage):
             if held and held.holder == holder:
                 self.table.leases[name] = evolve(held, holder="", until=0.0)
 
-    def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
-        """Become a holder of a limit, if there is room."""
-        with self.table.lock:
-            now = self.now()
-            holders = self.table.holders(limit.key, now)
-            if invocation_id not in holders and len(holders) >= limit.most:
-                return False
-            self.table.slots[limit.key][invocation_id, claim] = now
-            return True
-
-    def free_slots(self, invocation_id: str, claim: int) -> None:
-        """Stop holding slots under a claim."""
-        with self.table.lock:
-            for holders in self.table.slots.values():
-                holders.pop((invocation_id, claim), None)
-
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many live holders each key has."""
         with self.table.lock:
-            now = self.now()
-            return {key: len(self.table.holders(key, now)) for key in keys}
+            return {key: self.table.holders(key) for key in keys}

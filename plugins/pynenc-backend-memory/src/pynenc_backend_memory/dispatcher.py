@@ -29,10 +29,10 @@ class MemoryDispatcher(Dispatcher):
         """Claim what is due, lowest rank first."""
         return self.settle((), ask=ask).claim
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        """Write changes, start what was claimed before, claim more."""
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        """Write changes, claim more."""
         with self._table.lock:
-            reply, more = atomic.settle(self._state.step(), changes, start, ask)
+            reply, more = atomic.settle(self._state.step(), changes, ask)
             if ask and not more:
                 self._seen.update({queue: self._table.news[queue] for queue in ask.queues})
         return reply

@@ -10,7 +10,20 @@ from heapq import nlargest, nsmallest
 
 from pynenc_backend_memory.step import MemoryStep
 from pynenc_backend_memory.table import MemoryTable, moment
-from pynenc_core.model import Batch, Blob, Change, InvocationHistory, InvocationRecord, Mark, Query, Refusal, Submitted, Swept
+from pynenc_core.model import (
+    Ask,
+    Batch,
+    Blob,
+    Change,
+    ClaimReply,
+    InvocationHistory,
+    InvocationRecord,
+    Mark,
+    Query,
+    Submitted,
+    Swapped,
+    Swept,
+)
 from pynenc_core.ports import atomic
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import RecordStorage
@@ -73,18 +86,21 @@ class MemoryRecords(RecordStorage):
         with self.table.lock:
             return {each: record for each in invocation_ids if (record := self.table.records.get(each))}
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         with self.table.lock:
-            step = self.step()
-            return tuple([atomic.swap(step, change) for change in changes])
+            return atomic.swap(self.step(), changes)
 
-    def mark(self, marks: Sequence[Mark]) -> None:
-        """Write side values."""
+    def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
+        """Claim what is claimable of these."""
+        with self.table.lock:
+            return atomic.acquire(self.step(), invocation_ids, ask)
+
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        """Write side values; return the ids of those refused."""
         with self.table.lock:
             step = self.step()
-            for mark in marks:
-                atomic.mark(step, mark)
+            return tuple([mark.invocation_id for mark in marks if atomic.mark(step, mark)])
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from pynenc_backend_memory.table import MemoryTable
-from pynenc_core.model import Blob, InvocationHistory, InvocationRecord, Limit, Side, Signal, State
+from pynenc_core.model import Blob, InvocationHistory, InvocationRecord, Limit, Queued, Side, Signal, State
 
 
 class MemoryStep:
@@ -14,6 +14,7 @@ class MemoryStep:
     def __init__(self, table: MemoryTable, now: float) -> None:
         self._table = table
         self.now = now
+        self.fresh: dict[str, Queued] = {}
 
     def held(self, invocation_id: str) -> InvocationRecord | None:
         """Return an invocation."""
@@ -27,6 +28,10 @@ class MemoryStep:
         """Return the limits of an invocation."""
         return held.invocation.limits
 
+    def queued(self, held: InvocationRecord, state: State, side: Side) -> Queued:
+        """Return what a queue would hold of an invocation."""
+        return InvocationRecord(invocation=held.invocation, call=held.call, state=state, side=side).queued
+
     def insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
         """Store a new invocation."""
         self._table.insert(record, entry)
@@ -34,6 +39,10 @@ class MemoryStep:
     def write(self, held: InvocationRecord, state: State, entries: Sequence[InvocationHistory], beside: str) -> None:
         """Put a state in the place of the old one."""
         self._table.replace(held, self.record(held, state), entries, beside)
+
+    def write_outbox(self, held: InvocationRecord, state: State) -> None:
+        """Put a state with another outbox in the place of the old one."""
+        self._table.set_outbox(self.record(held, state))
 
     def write_side(self, held: InvocationRecord, side: Side) -> None:
         """Put side values in the place of the old ones."""
@@ -55,13 +64,19 @@ class MemoryStep:
         """Return those that are stored."""
         return self._table.records.keys() & invocation_ids
 
-    def unique_holder(self, key: str) -> str | None:
-        """Return who holds a unique key."""
-        return self._table.unique.get(key)
+    def unique_holder(self, key: str) -> tuple[str, float | None] | None:
+        """Return who holds a unique key, and until when it counts."""
+        holder = self._table.unique.get(key)
+        return None if holder is None else (holder, self._table.records[holder].invocation.unique_until)
+
+    def free_unique(self, invocation_id: str, key: str) -> None:
+        """Let an invocation give its unique key up."""
+        del invocation_id
+        del self._table.unique[key]
 
     def holders(self, key: str) -> int:
         """Return how many hold a limit key."""
-        return len(self._table.holders(key, self.now))
+        return self._table.holders(key)
 
     def next_due(self, queue: str) -> float | None:
         """Return when the next one is due."""

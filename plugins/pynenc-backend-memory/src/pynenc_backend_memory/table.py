@@ -10,13 +10,27 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from pynenc_backend_memory.ranking import RankedIds
-from pynenc_core.model import Blob, InvocationDTO, InvocationHistory, InvocationRecord, Lease, Query, RunnerBeat, Side, Signal, Swept
-from pynenc_core.ports.atomic import HISTORY_FIRST, HISTORY_LAST, SLOT_GRACE
+from pynenc_core.model import (
+    FIRST_KEPT,
+    LAST_KEPT,
+    Blob,
+    InvocationDTO,
+    InvocationHistory,
+    InvocationRecord,
+    Lease,
+    Query,
+    RunnerBeat,
+    Side,
+    Signal,
+    Swept,
+    ended_at,
+)
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED
 
 _NONE: set[str] = set()
 _QUERIED = ("runner_id", "unique_key", "call_id", "parent_id", "workflow_id", "limit_key", "task_id", "workflow_type", "queue")
 _DYNAMIC = ("status", "runner_id")
+_OUTBOX = ("has_outbox", "yes")
 
 
 class Listener(Protocol):
@@ -67,7 +81,6 @@ class MemoryTable:
         """By kind and key: the value, and when it expires."""
         self.beats: dict[str, RunnerBeat] = {}
         self.leases: dict[str, Lease] = {}
-        self.slots: defaultdict[str, dict[tuple[str, int], float]] = defaultdict(dict)
         self._index: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self.unique: dict[str, str] = {}
         self._signalled: set[str] = set()
@@ -105,17 +118,26 @@ class MemoryTable:
         elif key := self._beside_key.get(new.invocation_id):
             self.beside[key].put(new.invocation_id, new.rank)
 
+    def set_outbox(self, record: InvocationRecord) -> None:
+        """Put a record with another outbox in the place of the old one."""
+        self.records[record.invocation_id] = record
+        if not record.state.outbox:
+            self._unlabel(_OUTBOX, record.invocation_id)
+
     def signals(self, runner_ids: Iterable[str]) -> tuple[Signal, ...]:
         """Return the requests to what these runners own."""
         if not self._signalled:
             return ()
         asked = set(runner_ids)
         records = [self.records[invocation_id] for invocation_id in sorted(self._signalled)]
-        return tuple(record.side.signal for record in records if record.side.signal and record.state.runner_id in asked)
+        mine = [(record.side.signal, record.state) for record in records if record.state.runner_id in asked]
+        return tuple([signal for signal, state in mine if signal and signal.concerns(state)])
 
     def select(self, query: Query) -> Iterable[str]:
         """Return the ids that the query fits, in no order."""
         sets = [self._index.get((field, value), _NONE) for field in _QUERIED if (value := getattr(query, field))]
+        if query.has_outbox:
+            sets.append(self._index.get(_OUTBOX, _NONE))
         if not sets and not query.statuses:
             return self.records
         if not sets:
@@ -123,19 +145,9 @@ class MemoryTable:
         found = set[str].intersection(*sorted(sets, key=len))
         return [each for each in found if self.records[each].state.status in query.statuses] if query.statuses else found
 
-    def holders(self, key: str, now: float) -> set[str]:
-        """Return the invocations that hold a slot of a limit now."""
-        owned = self._index.get(("holding", key), _NONE)
-        slots = self.slots.get(key)
-        if not slots:
-            return owned
-        for (invocation_id, claim), taken in tuple(slots.items()):
-            record = self.records.get(invocation_id)
-            unwritten = record is None or record.state.claim < claim
-            written = record is not None and record.state.claim == claim and record.state.status in OWNED
-            if not (written or (unwritten and now < taken + SLOT_GRACE)):
-                del slots[invocation_id, claim]
-        return owned | {invocation_id for invocation_id, _ in slots}
+    def holders(self, key: str) -> int:
+        """Return how many owned invocations have this limit."""
+        return len(self._index.get(("holding", key), _NONE))
 
     def wait_beside(self, record: InvocationRecord, key: str) -> None:
         """Let a CONCURRENCY_CONTROLLED one wait for a slot of this limit and no other."""
@@ -157,14 +169,15 @@ class MemoryTable:
             self.blobs[blob.key] = (b"".join(blob.chunks) if data is None else data, max(expires, now + blob.ttl))
 
     def sweep(self, before: float, limit: int, now: float) -> Swept:
-        """Remove up to `limit` invocations that were final before an instant, and all blobs and values that expired."""
+        """Remove up to `limit` invocations that were of no use before an instant, and all blobs and values that expired."""
         gone = 0
         while gone < limit and self._ended and self._ended[0][0] < before:
             invocation_id = heappop(self._ended)[1]
             record = self.records.pop(invocation_id)
             del self.entries[invocation_id]
-            for label in (*_labels(record.invocation), ("status", record.state.status)):
+            for label in (*_labels(record.invocation), ("status", record.state.status), _OUTBOX):
                 self._unlabel(label, invocation_id)
+            self._free_key(record.invocation)
             gone += 1
         if gone:
             self.timeline = [entry for entry in self.timeline if entry.invocation_id in self.records]
@@ -196,12 +209,15 @@ class MemoryTable:
             self._enqueue(new)
         elif was and was.status in CLAIMABLE:
             self.queues[invocation.queue].discard(invocation_id)
+        if state.outbox:
+            self._index[_OUTBOX].add(invocation_id)
         if beside or invocation_id in self._beside_key:
             self.wait_beside(new, beside)
         if state.status in FINAL and not (was and was.status in FINAL):
             self._signalled.discard(invocation_id)
-            self.unique.pop(invocation.unique_key, None)
-            heappush(self._ended, (state.since, invocation_id))
+            if invocation.unique_until is None:
+                self._free_key(invocation)
+            heappush(self._ended, (ended_at(invocation, state), invocation_id))
             self._tell(invocation_id)
 
     def _enqueue(self, record: InvocationRecord) -> None:
@@ -209,6 +225,10 @@ class MemoryTable:
         self.queues[queue].put(record.invocation_id, record.rank, record.state.due, awaited=record.side.boost is not None)
         self.news[queue] += 1
         self.changed.notify_all()
+
+    def _free_key(self, invocation: InvocationDTO) -> None:
+        if self.unique.get(invocation.unique_key) == invocation.invocation_id:
+            del self.unique[invocation.unique_key]
 
     def _unlabel(self, label: tuple[str, str], invocation_id: str) -> None:
         ids = self._index.get(label)
@@ -220,8 +240,8 @@ class MemoryTable:
     def _note(self, entry: InvocationHistory) -> None:
         kept = self.entries[entry.invocation_id]
         kept.append(entry)
-        if len(kept) > HISTORY_FIRST + HISTORY_LAST:
-            del self.timeline[bisect_left(self.timeline, moment(kept.pop(HISTORY_FIRST)), key=moment)]
+        if len(kept) > FIRST_KEPT + LAST_KEPT:
+            del self.timeline[bisect_left(self.timeline, moment(kept.pop(FIRST_KEPT)), key=moment)]
         if not self.timeline or moment(self.timeline[-1]) < moment(entry):
             self.timeline.append(entry)
         else:

@@ -9,7 +9,8 @@ from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Database
 from pynenc_backend_sqlite.doorbell import Doorbell
 from pynenc_backend_sqlite.step import ENTRIES, Step
-from pynenc_core.ports.broker import BaseBroker, QueueEntry
+from pynenc_core.model import Queued
+from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.runtime import StoreView
 
 
@@ -22,9 +23,10 @@ class SQLiteBroker(BaseBroker):
         super().__init__(app)
         self._database = Database(app, "broker")
         self._bell = Doorbell(self._database)
-        self._wakes = 0
+        self._woken = False
+        self._waiting = 0
 
-    def publish(self, entries: Sequence[QueueEntry]) -> None:
+    def publish(self, entries: Sequence[Queued]) -> None:
         """Add entries and wake who waits for them."""
         with self._step() as step:
             for entry in entries:
@@ -33,7 +35,7 @@ class SQLiteBroker(BaseBroker):
 
     def take(self, queues: Sequence[str], limit: int, timeout: float) -> tuple[str, ...]:
         """Remove and return ids that are due; block up to `timeout` seconds while there are none."""
-        clock, wakes = self.app.clock, self._wakes
+        clock = self.app.clock
         deadline = clock.monotonic() + timeout
         names = [ENTRIES + queue for queue in queues]
         while True:
@@ -41,24 +43,25 @@ class SQLiteBroker(BaseBroker):
             with self._step() as step:
                 taken, due = _take(step, queues, limit)
                 left = deadline - clock.monotonic()
-                blocks = not taken and left > 0 and limit > 0 and wakes == self._wakes
+                blocks = not taken and left > 0 and limit > 0
                 if blocks:
                     step.wait_for_news(names)
             if not blocks:
                 return taken
             until = left if due is None else min(left, due - self._database.now())
-            self._wait(names, seen, wakes, until)
+            if self._wait(names, seen, until):
+                return ()
 
     def wake(self) -> None:
         """Let who waits for entries return."""
         with self._bell.changed:
-            self._wakes += 1
+            self._woken = True
             self._bell.changed.notify_all()
 
-    def oldest(self, queue: str) -> QueueEntry | None:
+    def oldest(self, queue: str) -> Queued | None:
         """Return the entry of lowest rank, due or not."""
         rows = self._database.rows(sql.OLDEST_ENTRY, queue)
-        return QueueEntry(rows[0][0], queue, rows[0][1], rows[0][2]) if rows else None
+        return Queued(rows[0][0], queue, rows[0][1], rows[0][2]) if rows else None
 
     def size(self, queue: str) -> int:
         """Return how many entries a queue holds."""
@@ -85,10 +88,16 @@ class SQLiteBroker(BaseBroker):
         """Return whether it stores in the same file."""
         return self._database.path == database.path
 
-    def _wait(self, names: Sequence[str], seen: int, wakes: int, timeout: float) -> None:
+    def _wait(self, names: Sequence[str], seen: int, timeout: float) -> bool:
+        """Wait for news; return whether that was ended by `wake`."""
         with self._bell.listening():
             self._bell.waits_for.update(names)
-            self._bell.changed.wait_for(lambda: self._bell.news != seen or self._wakes != wakes, timeout)
+            self._waiting += 1
+            self._bell.changed.wait_for(lambda: self._bell.news != seen or self._woken, timeout)
+            self._waiting -= 1
+            woken = self._woken
+            self._woken = woken and self._waiting > 0
+            return woken
 
     def _step(self) -> Step:
         return Step(self._database, self._bell)

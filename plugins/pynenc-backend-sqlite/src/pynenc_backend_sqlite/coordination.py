@@ -1,4 +1,4 @@
-"""The verbs through which processes agree: values, heartbeats, leases and slots."""
+"""The verbs through which processes agree: values, heartbeats and leases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Database, Row
 from pynenc_backend_sqlite.doorbell import Doorbell
 from pynenc_backend_sqlite.transitions import RecordStep
-from pynenc_core.model import Lease, Limit, RunnerBeat, Signal
-from pynenc_core.ports.atomic import SLOT_GRACE
+from pynenc_core.model import Lease, RunnerBeat, Signal
 from pynenc_core.ports.storage import CoordinationStorage
 
 
@@ -91,26 +90,9 @@ class SQLiteCoordination(CoordinationStorage):
         with self.step() as step:
             step.execute(sql.DROP_LEASE, name, holder)
 
-    def take_slot(self, limit: Limit, invocation_id: str, claim: int) -> bool:
-        """Become a holder of a limit, if there is room."""
-        with self.step() as step:
-            since = step.now - SLOT_GRACE
-            step.execute(sql.DROP_DEAD_SLOTS, limit.key, since)
-            holds = step.execute(sql.HOLDS, limit.key, since, invocation_id).fetchone()[0]
-            if not holds and step.holders(limit.key) >= limit.most:
-                return False
-            step.execute(sql.TAKE_SLOT, limit.key, invocation_id, claim, step.now)
-            return True
-
-    def free_slots(self, invocation_id: str, claim: int) -> None:
-        """Stop holding slots under a claim."""
-        with self.step() as step:
-            step.execute(sql.FREE_SLOTS, invocation_id, claim)
-
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many live holders each key has."""
-        since = self.now() - SLOT_GRACE
-        return {key: self.database.rows(sql.HOLDERS, key, since)[0][0] for key in keys}
+        return {key: self.database.rows(sql.HOLDERS, key)[0][0] for key in keys}
 
 
 def _beat(row: Row) -> RunnerBeat:

@@ -31,11 +31,11 @@ class SQLiteDispatcher(Dispatcher):
         """Claim what is due, lowest rank first."""
         return self.settle((), ask=ask).claim
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
-        """Write changes, start what was claimed before, claim more."""
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        """Write changes, claim more."""
         seen = self._bell.news
         with self._state.step() as step:
-            reply, more = atomic.settle(step, changes, start, ask)
+            reply, more = atomic.settle(step, changes, ask)
             if ask and not more:
                 step.wait_for_news([WORK + queue for queue in ask.queues])
         if ask and not more:

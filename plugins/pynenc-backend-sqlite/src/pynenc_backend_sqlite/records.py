@@ -14,16 +14,18 @@ from pynenc_backend_sqlite.doorbell import Doorbell
 from pynenc_backend_sqlite.step import Step
 from pynenc_backend_sqlite.transitions import RecordStep
 from pynenc_core.model import (
+    Ask,
     Batch,
     Blob,
     Change,
+    ClaimReply,
     InvocationHistory,
     InvocationRecord,
     Mark,
     Query,
-    Refusal,
     StatusRecord,
     Submitted,
+    Swapped,
     Swept,
 )
 from pynenc_core.ports import atomic
@@ -103,16 +105,20 @@ class SQLiteRecords(RecordStorage):
         rows = self.database.rows(sql.GET, sql.as_json(invocation_ids))
         return {row[0]: _record(row) for row in rows}
 
-    def swap(self, changes: Sequence[Change]) -> tuple[Refusal | None, ...]:
+    def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         with self.step() as step:
-            return tuple([atomic.swap(step, change) for change in changes])
+            return atomic.swap(step, changes)
 
-    def mark(self, marks: Sequence[Mark]) -> None:
-        """Write side values."""
+    def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
+        """Claim what is claimable of these."""
         with self.step() as step:
-            for mark in marks:
-                atomic.mark(step, mark)
+            return atomic.acquire(step, invocation_ids, ask)
+
+    def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
+        """Write side values; return the ids of those refused."""
+        with self.step() as step:
+            return tuple([mark.invocation_id for mark in marks if atomic.mark(step, mark)])
 
     def find(
         self, query: Query, *, after: str = "", before: str = "", limit: int = 100, newest_first: bool = False
@@ -230,7 +236,7 @@ def _entry(row: Row) -> InvocationHistory:
 def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
     """Return the lookups whose answers, each in order of ids, are together what fits: source, key, conditions and arguments.
 
-    What leads is an owner, a label that few have, a status that few are in, or any label or status, in this order.
+    What leads is the outbox, an owner, a label that few have, a status that few are in, or any label or status, in this order.
     """
     rest = [_labelled(field, value) for field in _LABELS if (value := getattr(query, field))]
     few = any(getattr(query, field) for field in _SELECTIVE)
@@ -238,6 +244,9 @@ def _lookups(query: Query) -> list[tuple[str, str, list[str], list[object]]]:
         rest.append(("i.queue = ?", [query.queue]))
     statuses: list[object] = [str(status) for status in sorted(query.statuses)]
     among = [(f"i.status IN ({', '.join('?' * len(statuses))})", statuses)] if statuses else []
+    if query.has_outbox:
+        owner: list[tuple[str, list[object]]] = [("i.runner = ?", [query.runner_id])] if query.runner_id else []
+        return [_lookup(sql.BY_OUTBOX, "i.id", ("i.app = ?1 AND i.outbox IS NOT NULL", []), *owner, *rest, *among)]
     if query.runner_id:
         return [_lookup(sql.BY_RUNNER, "i.id", ("i.app = ?1 AND i.runner = ?", [query.runner_id]), *rest, *among)]
     labelled = bool(rest) and rest[0][0] in {sql.HAS_LABEL, sql.IN_WORKFLOW}

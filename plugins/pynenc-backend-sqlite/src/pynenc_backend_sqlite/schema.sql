@@ -23,7 +23,9 @@ CREATE TABLE invocation (
     due REAL,                   -- the instant from which it may be claimed, until that has been noticed
     beside TEXT,                -- the limit key that a CONCURRENCY_CONTROLLED one waits for
     ended REAL,                 -- since when it is final
-    unique_key TEXT,            -- while it is not final
+    unique_key TEXT,            -- while it counts
+    unique_until REAL,          -- until when it counts, where that is not its end
+    outbox INTEGER,             -- 1 where its outbox is not empty
     asked INTEGER,              -- 1 where a request to its owner is among the side values
     limits BLOB,                -- its limits, where it has any
     outcome BLOB,
@@ -41,6 +43,7 @@ CREATE INDEX by_request ON invocation (app, runner) WHERE asked IS NOT NULL AND 
 CREATE INDEX by_status ON invocation (app, status);
 CREATE INDEX by_beside ON invocation (app, beside, min(rank, ifnull(boost, rank))) WHERE beside IS NOT NULL;
 CREATE INDEX by_ended ON invocation (app, ended) WHERE ended IS NOT NULL;
+CREATE INDEX by_outbox ON invocation (app, id) WHERE outbox IS NOT NULL;
 CREATE UNIQUE INDEX by_unique ON invocation (app, unique_key) WHERE unique_key IS NOT NULL;
 
 -- What never changes: the invocation and its call, in one value.
@@ -73,16 +76,13 @@ CREATE TABLE history (
     PRIMARY KEY (app, at, id, seq)
 ) WITHOUT ROWID;
 
--- Who holds which limit: an owned invocation, or one whose claim is not written yet.
+-- Who holds which limit: the owned invocations.
 CREATE TABLE slot (
     app INTEGER NOT NULL,
     key TEXT NOT NULL,
     id TEXT NOT NULL,
-    claim INTEGER NOT NULL,
-    taken REAL NOT NULL,
-    PRIMARY KEY (app, key, id, claim)
+    PRIMARY KEY (app, key, id)
 ) WITHOUT ROWID;
-CREATE INDEX slot_by_id ON slot (app, id);
 
 CREATE TABLE blob (
     app INTEGER NOT NULL,

@@ -23,23 +23,25 @@ _FIXED = "CROSS JOIN fixed AS f ON f.app = i.app AND f.id = i.id"
 _AMONG = "json_each(?2) AS j CROSS JOIN invocation AS i ON i.app = ?1 AND i.id = j.value"
 
 ADD = """
-INSERT INTO invocation (app, id, status, claim, seq, since, root, queue, rank, place, due, unique_key, limits, extra, steps)
-VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+INSERT INTO invocation (app, id, status, claim, seq, since, root, queue, rank, place, due, unique_key, unique_until, limits, extra, steps)
+VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 """
 ADD_FIXED = "INSERT INTO fixed (app, id, body) VALUES (?1, ?2, ?3)"
 ADD_LABEL = "INSERT INTO label (app, label, id) VALUES (?1, ?2, ?3)"
 KNOWN = f"SELECT i.id FROM {_AMONG}"
 NOT_FINAL = f"SELECT i.id FROM {_AMONG} WHERE i.ended IS NULL"
-UNIQUE_HOLDER = "SELECT id FROM invocation WHERE app = ?1 AND unique_key = ?2"
+UNIQUE_HOLDER = "SELECT id, unique_until FROM invocation WHERE app = ?1 AND unique_key = ?2"
 
 GET = f"{_WHOLE} {_AMONG} {_FIXED}"
 BODY = "SELECT body FROM fixed WHERE app = ?1 AND id = ?2"
 HELD = f"SELECT {STATE} FROM invocation AS i WHERE i.app = ?1 AND i.id = ?2"
 MOVE = """
-UPDATE invocation SET status = ?3, runner = ?4, claim = ?5, seq = ?6, since = ?7, place = ?8, due = ?9, beside = ?10, ended = ?11,
-outcome = ?12, extra = ?13, steps = ?14 WHERE app = ?1 AND id = ?2
+UPDATE invocation SET status = ?3, runner = ?4, claim = ?5, seq = ?6, since = ?7, place = ?8, due = ?9, beside = ?10,
+ended = max(?11, ifnull(unique_until, ?11)), outcome = ?12, extra = ?13, outbox = ?14, steps = ?15 WHERE app = ?1 AND id = ?2
 """
-FREE_KEY = "UPDATE invocation SET unique_key = NULL WHERE app = ?1 AND id = ?2 AND unique_key IS NOT NULL"
+FREE_KEY = "UPDATE invocation SET unique_key = NULL WHERE app = ?1 AND id = ?2"
+END_KEY = f"{FREE_KEY} AND unique_key IS NOT NULL AND unique_until IS NULL"
+SET_OUTBOX = "UPDATE invocation SET extra = ?3, outbox = ?4 WHERE app = ?1 AND id = ?2"
 SET_SIDE = """
 UPDATE invocation SET boost = ?3, place = iif(place IS NULL, NULL, min(rank, ifnull(?3, rank))), asked = ?4, side = ?5
 WHERE app = ?1 AND id = ?2
@@ -60,7 +62,9 @@ FIRST_AWAITED = f"""
 {_WHOLE} invocation AS i INDEXED BY by_boost {_FIXED}
 WHERE i.app = ?1 AND i.queue = ?2 AND i.place IS NOT NULL AND i.boost IS NOT NULL ORDER BY i.place, i.id LIMIT ?3
 """
-REQUESTS = "SELECT side FROM invocation INDEXED BY by_request WHERE app = ?1 AND runner = ?2 AND asked IS NOT NULL ORDER BY id"
+REQUESTS = """
+SELECT side, status, claim FROM invocation INDEXED BY by_request WHERE app = ?1 AND runner = ?2 AND asked IS NOT NULL ORDER BY id
+"""
 DEPTH = """
 SELECT (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND place IS NOT NULL)
      + (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND due IS NOT NULL)
@@ -68,15 +72,9 @@ SELECT (SELECT count(*) FROM invocation WHERE app = ?1 AND queue = ?2 AND place 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
 
-_LIVE = """
-FROM slot AS s LEFT JOIN invocation AS i ON i.app = s.app AND i.id = s.id
-WHERE s.app = ?1 AND s.key = ?2 AND ((i.claim = s.claim AND i.runner IS NOT NULL) OR (ifnull(i.claim, 0) < s.claim AND s.taken > ?3))
-"""
-HOLDERS = f"SELECT count(DISTINCT s.id) {_LIVE}"
-HOLDS = f"SELECT count(*) {_LIVE} AND s.id = ?4"
-DROP_DEAD_SLOTS = f"DELETE FROM slot WHERE app = ?1 AND key = ?2 AND (id, claim) NOT IN (SELECT s.id, s.claim {_LIVE})"
-TAKE_SLOT = "INSERT OR REPLACE INTO slot (app, key, id, claim, taken) VALUES (?1, ?2, ?3, ?4, ?5)"
-FREE_SLOTS = "DELETE FROM slot WHERE app = ?1 AND id = ?2 AND claim = ?3"
+HOLDERS = "SELECT count(*) FROM slot WHERE app = ?1 AND key = ?2"
+TAKE_SLOT = "INSERT OR IGNORE INTO slot (app, key, id) VALUES (?1, ?2, ?3)"
+FREE_SLOT = "DELETE FROM slot WHERE app = ?1 AND key = ?2 AND id = ?3"
 FIRST_BESIDE = f"""
 SELECT {STATE} FROM invocation AS i INDEXED BY by_beside
 WHERE i.app = ?1 AND i.beside = ?2 ORDER BY min(i.rank, ifnull(i.boost, i.rank)), i.id LIMIT 1
@@ -89,6 +87,7 @@ WHOLE_OF = f"{_WHOLE} {{source}} {_FIXED} WHERE {{conditions}} ORDER BY {{key}} 
 COUNT_OF = "SELECT i.status, count(*) FROM {source} WHERE {conditions} GROUP BY i.status"
 BY_LABEL = "label AS l CROSS JOIN invocation AS i ON i.app = l.app AND i.id = l.id"
 BY_STATUS = "invocation AS i INDEXED BY by_status"
+BY_OUTBOX = "invocation AS i INDEXED BY by_outbox"
 BY_RUNNER = "invocation AS i INDEXED BY by_runner"
 ALL = "invocation AS i"
 HAS_LABEL = "EXISTS (SELECT 1 FROM label AS x WHERE x.app = ?1 AND x.label = ? AND x.id = i.id)"

@@ -11,7 +11,7 @@ from typing import Self
 from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Connection, Database
 from pynenc_backend_sqlite.doorbell import Doorbell
-from pynenc_core.model import InvocationHistory
+from pynenc_core.model import InvocationHistory, Queued
 
 WORK = "work:"
 """Begins the name under which a process waits for invocations of a queue."""
@@ -22,7 +22,7 @@ ENTRIES = "entries:"
 class Step:
     """A write transaction as a context: committed at its end, undone by an exception. Only then is anybody woken."""
 
-    __slots__ = ("_bell", "_database", "_entries", "_finals", "_news", "_told", "_woken", "app", "connection", "now")
+    __slots__ = ("_bell", "_database", "_entries", "_finals", "_news", "_told", "_woken", "app", "connection", "fresh", "now")
 
     def __init__(self, database: Database, bell: Doorbell) -> None:
         self._database = database
@@ -32,6 +32,7 @@ class Step:
         self._news: set[str] = set()
         self._told: defaultdict[str, list[str]] = defaultdict(list)
         self._woken: set[str] = set()
+        self.fresh: dict[str, Queued] = {}
         self.connection: Connection
         self.app = 0
         self.now = 0.0

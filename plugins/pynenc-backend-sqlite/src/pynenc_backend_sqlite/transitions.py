@@ -14,6 +14,8 @@ from pynenc_backend_sqlite import statements as sql
 from pynenc_backend_sqlite.database import Row
 from pynenc_backend_sqlite.step import WORK, Step
 from pynenc_core.model import (
+    FIRST_KEPT,
+    LAST_KEPT,
     Blob,
     CallDTO,
     InvocationDTO,
@@ -21,12 +23,12 @@ from pynenc_core.model import (
     InvocationRecord,
     Limit,
     Payload,
+    Queued,
     Side,
     Signal,
     State,
     unreadable,
 )
-from pynenc_core.ports.atomic import HISTORY_FIRST, HISTORY_LAST, SLOT_GRACE
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 
 STEP = struct.Struct("<dI")
@@ -110,6 +112,12 @@ def _hash(field: str, value: str) -> int:
 label = lru_cache(maxsize=4096)(_hash)
 
 
+def _extra(state: State) -> tuple[bytes | None, int | None]:
+    """Return the columns `extra` and `outbox`."""
+    rest = state.attempts or state.crashes or state.interruptions or state.suspect or state.reason or state.awaits or state.outbox
+    return encode(state) if rest or state.due is not None else None, 1 if state.outbox else None
+
+
 class RecordStep(Step):
     """A step in which invocations are read and written."""
 
@@ -128,13 +136,17 @@ class RecordStep(Step):
         """Return the limits of an invocation."""
         return held.limits
 
+    def queued(self, held: Held, state: State, side: Side) -> Queued:
+        """Return what a queue would hold of an invocation."""
+        return Queued(held.invocation_id, held.queue, held.rank if side.boost is None else min(side.boost, held.rank), state.due)
+
     def insert(self, record: InvocationRecord, entry: InvocationHistory) -> None:
         """Store a new invocation."""
         invocation, state = record.invocation, record.state
         invocation_id, waits = invocation.invocation_id, state.due is not None
         root = invocation.workflow.workflow_id == invocation_id
         place = None if waits else invocation.rank
-        order = (invocation.queue, invocation.rank, place, state.due, invocation.unique_key or None)
+        order = (invocation.queue, invocation.rank, place, state.due, invocation.unique_key or None, invocation.unique_until)
         blobs = (encode(invocation.limits) if invocation.limits else None, encode(state) if waits else None, STEP.pack(entry.at, entry.seq))
         self.execute(sql.ADD, invocation_id, str(state.status), state.since, root, *order, *blobs)
         self.execute(sql.ADD_FIXED, invocation_id, encode((invocation, record.call)))
@@ -149,21 +161,21 @@ class RecordStep(Step):
         final, claimable = status in FINAL, status in CLAIMABLE
         place = held.place if claimable and state.due is None else None
         outcome = None if state.outcome is None else encode(state.outcome)
-        plain = not (
-            state.attempts or state.crashes or state.interruptions or state.suspect or state.reason or state.awaits or state.outbox
-        )
-        extra = None if plain and state.due is None else encode(state)
         steps = self._trimmed(invocation_id, held.steps + b"".join([STEP.pack(entry.at, entry.seq) for entry in entries]))
         fenced = (str(status), state.runner_id or None, state.claim, state.seq, state.since)
         indexed = (place, state.due if claimable else None, beside or None, state.since if final else None)
-        self.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, extra, steps)
+        self.execute(sql.MOVE, invocation_id, *fenced, *indexed, outcome, *_extra(state), steps)
         if held.limited:
             self._keep_slots(held, state)
         if claimable:
             self.tell_news(WORK + held.queue)
         elif final and held.state.status not in FINAL:
-            self.execute(sql.FREE_KEY, invocation_id)
+            self.execute(sql.END_KEY, invocation_id)
             self.tell_final(invocation_id)
+
+    def write_outbox(self, held: Held, state: State) -> None:
+        """Put a state with another outbox in the place of the old one."""
+        self.execute(sql.SET_OUTBOX, held.invocation_id, *_extra(state))
 
     def write_side(self, held: Held, side: Side) -> None:
         """Put side values in the place of the old ones."""
@@ -195,14 +207,19 @@ class RecordStep(Step):
         """Return those that are stored."""
         return {each for (each,) in self.execute(sql.KNOWN, sql.as_json(invocation_ids))}
 
-    def unique_holder(self, key: str) -> str | None:
-        """Return who holds a unique key."""
-        row = self.execute(sql.UNIQUE_HOLDER, key).fetchone()
-        return None if row is None else str(row[0])
+    def unique_holder(self, key: str) -> tuple[str, float | None] | None:
+        """Return who holds a unique key, and until when it counts."""
+        row: tuple[str, float | None] | None = self.execute(sql.UNIQUE_HOLDER, key).fetchone()
+        return row
+
+    def free_unique(self, invocation_id: str, key: str) -> None:
+        """Let an invocation give its unique key up."""
+        del key
+        self.execute(sql.FREE_KEY, invocation_id)
 
     def holders(self, key: str) -> int:
         """Return how many hold a limit key."""
-        return int(self.execute(sql.HOLDERS, key, self.now - SLOT_GRACE).fetchone()[0])
+        return int(self.execute(sql.HOLDERS, key).fetchone()[0])
 
     def next_due(self, queue: str) -> float | None:
         """Let what is due stand in the queue; return when the next one is due."""
@@ -228,20 +245,19 @@ class RecordStep(Step):
 
     def signals(self, runner_ids: Collection[str]) -> tuple[Signal, ...]:
         """Return the requests to what these runners own."""
-        sides = [decode_side(side) for each in runner_ids for (side,) in self.execute(sql.REQUESTS, each)]
-        return tuple([side.signal for side in sides if side.signal])
+        rows = [row for each in runner_ids for row in self.execute(sql.REQUESTS, each)]
+        owned = [(decode_side(side).signal, State(status=_STATUS[status], claim=claim)) for side, status, claim in rows]
+        return tuple([signal for signal, state in owned if signal and signal.concerns(state)])
 
     def _keep_slots(self, held: Held, state: State) -> None:
-        was, now = ((each.status in OWNED and each.claim) for each in (held.state, state))
-        if was and was != now:
-            self.execute(sql.FREE_SLOTS, held.invocation_id, held.state.claim)
-        if now and was != now:
+        was, now = held.state.status in OWNED, state.status in OWNED
+        if was != now:
             for limit in held.limits:
-                self.execute(sql.TAKE_SLOT, limit.key, held.invocation_id, state.claim, self.now)
+                self.execute(sql.TAKE_SLOT if now else sql.FREE_SLOT, limit.key, held.invocation_id)
 
     def _trimmed(self, invocation_id: str, steps: bytes) -> bytes:
         """Drop the history entries between the first and the last that are kept."""
-        first, last = HISTORY_FIRST * STEP.size, HISTORY_LAST * STEP.size
+        first, last = FIRST_KEPT * STEP.size, LAST_KEPT * STEP.size
         if len(steps) > first + last:
             for at, seq in STEP.iter_unpack(steps[first:-last]):
                 self.execute(sql.DROP_HISTORY, at, invocation_id, seq)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Literal
 
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submitted
-from pynenc_core.ports.broker import BaseBroker, QueueEntry
+from pynenc_core.model import Ask, Batch, Change, ClaimReply, Queued, SettleReply, Submitted
+from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.dispatcher import Dispatcher
 
 Lost = Literal["request", "reply"]
@@ -66,7 +66,7 @@ class FlakyBroker(BaseBroker):
         self.real = real
         self.outage = outage or Outage()
 
-    def publish(self, entries: Sequence[QueueEntry]) -> None:
+    def publish(self, entries: Sequence[Queued]) -> None:
         """Publish, unless there is an outage."""
         with self.outage.around("publish"):
             self.real.publish(entries)
@@ -80,7 +80,7 @@ class FlakyBroker(BaseBroker):
         """Wake; works during an outage, since it needs no server."""
         self.real.wake()
 
-    def oldest(self, queue: str) -> QueueEntry | None:
+    def oldest(self, queue: str) -> Queued | None:
         """Look at the oldest, unless there is an outage."""
         with self.outage.around("oldest"):
             return self.real.oldest(queue)
@@ -122,10 +122,10 @@ class FlakyDispatcher(Dispatcher):
         with self.outage.around("claim"):
             return self.real.claim(ask)
 
-    def settle(self, changes: Sequence[Change], *, start: Sequence[str] = (), ask: Ask | None = None) -> SettleReply:
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         """Settle, unless there is an outage."""
         with self.outage.around("settle"):
-            return self.real.settle(changes, start=start, ask=ask)
+            return self.real.settle(changes, ask=ask)
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         """Wait, unless there is an outage."""

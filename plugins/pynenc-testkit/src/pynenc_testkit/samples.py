@@ -116,7 +116,7 @@ def pending(store: Store, invocation_id: str = "", *, runner_id: str = "r1", **f
 
 def swap(store: Store, *changes: Change) -> tuple[Refusal | None, ...]:
     """Swap through the state backend, and make sure that each change has an answer."""
-    answers = store.state.swap(changes)
+    answers = store.state.swap(changes).refused
     assert len(answers) == len(changes), "one answer for each change"
     return answers
 

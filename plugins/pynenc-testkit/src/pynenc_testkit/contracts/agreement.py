@@ -1,16 +1,14 @@
-"""What processes agree through: heartbeats, roles held for a time, and the slots of limits."""
+"""What processes agree through: heartbeats, roles held for a time, and who holds limits."""
 
 from __future__ import annotations
 
 import pytest
 
-from pynenc_core.model import Limit, Mark, Signal, SignalKind
+from pynenc_core.model import Mark, Signal, SignalKind
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
-from pynenc_testkit.samples import batch, change, claim, finish, holders, ids, limits, new, pending, record, running, settled, written
+from pynenc_testkit.samples import batch, change, claim, finish, holders, ids, limits, new, pending, running, settled, written
 from pynenc_testkit.stores import Store
-
-SLOT_GRACE = 30.0
 
 
 class BeatRules(StorageSubject):
@@ -61,6 +59,24 @@ class BeatRules(StorageSubject):
         assert store.state.beat(["r1"], 30.0) == ()
 
 
+class RequestRules(StorageSubject):
+    """A request reaches the owner that it is for, and no later one."""
+
+    def test_a_request_for_one_claim_reaches_no_other(self, store: Store, other: Store) -> None:
+        held = running(store, "a", queue="q")
+        deadlock = Signal(invocation_id="a", kind=SignalKind.DEADLOCK, claim=1)
+        other.state.mark([Mark(invocation_id="a", signal=deadlock)])
+        assert store.state.beat(["r1"], 30.0) == (deadlock,)
+        settled(store, change(held, Status.RETRY))
+        assert store.state.beat(["r1"], 30.0) == ()
+        assert ids(claim(store, "r1", queues=("q",))) == ["a"]
+        assert store.state.beat(["r1"], 30.0) == ()
+        cancel = Signal(invocation_id="a", kind=SignalKind.CANCEL)
+        other.state.mark([Mark(invocation_id="a", signal=cancel)])
+        other.state.mark([Mark(invocation_id="a", signal=deadlock)])
+        assert store.state.beat(["r1"], 30.0) == (cancel,)
+
+
 class LeaseRules(StorageSubject):
     """One holder of a role at a time, and a fence that rises with each new one."""
 
@@ -109,60 +125,26 @@ class LeaseRules(StorageSubject):
         assert first.fence < between.fence < again.fence
 
 
-class SlotRules(StorageSubject):
-    """Never more live holders than a limit allows, and a dead one holds nothing."""
+class HolderRules(StorageSubject):
+    """A limit is held exactly by the owned invocations that have it."""
 
-    def test_there_are_as_many_slots_as_the_limit_says(self, store: Store, other: Store) -> None:
-        limit = Limit("key", 2)
-        assert [other.state.take_slot(limit, name, 1) for name in ("a", "b", "c")] == [True, True, False]
-        assert store.state.holders(["key", "nothing held"]).get("key") == 2
-        assert holders(store, "nothing held") == 0
-        assert store.state.take_slot(Limit("another", 1), "c", 1)
+    def test_each_key_counts_its_own(self, store: Store, other: Store) -> None:
+        for key in ("one", "one", "two"):
+            running(store, limits=limits(key, 9))
+        running(store)
+        held = other.state.holders(["one", "two", "three"])
+        assert [held.get(key, 0) for key in ("one", "two", "three")] == [2, 1, 0]
 
-    def test_who_holds_a_slot_takes_no_second_one(self, store: Store, other: Store) -> None:
-        limit = Limit("key", 2)
-        assert [store.state.take_slot(limit, "a", 1) for _ in range(3)] == [True, True, True]
+    def test_one_with_several_limits_holds_each(self, store: Store) -> None:
+        held = running(store, limits=(*limits("one"), *limits("two")))
+        assert (holders(store, "one"), holders(store, "two")) == (1, 1)
+        finish(store, held)
+        assert (holders(store, "one"), holders(store, "two")) == (0, 0)
+
+    def test_it_is_held_however_long_it_takes(self, store: Store) -> None:
+        running(store, limits=limits("key"))
+        store.lapse(1e6)
         assert holders(store, "key") == 1
-        assert other.state.take_slot(limit, "b", 1)
-
-    def test_a_freed_slot_can_be_taken(self, store: Store, other: Store) -> None:
-        one, two = Limit("one", 1), Limit("two", 1)
-        assert store.state.take_slot(one, "a", 3)
-        assert store.state.take_slot(two, "a", 3)
-        other.state.free_slots("a", 2)
-        assert not other.state.take_slot(one, "b", 1)
-        other.state.free_slots("a", 3)
-        assert other.state.take_slot(one, "b", 1)
-        assert other.state.take_slot(two, "b", 1)
-
-    def test_a_slot_for_a_claim_that_is_never_written_is_free_after_the_grace(self, store: Store) -> None:
-        assert store.state.take_slot(Limit("key", 1), "a", 1)
-        store.lapse(SLOT_GRACE - 5)
-        assert not store.state.take_slot(Limit("key", 1), "b", 1)
-        store.lapse(6)
-        assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
-
-    def test_a_slot_is_held_as_long_as_the_claim_it_was_taken_for(self, store: Store) -> None:
-        store.dispatcher.submit(batch(new("a", queue="q")))
-        assert store.state.take_slot(Limit("key", 1), "a", 1)
-        held = claim(store, queues=("q",), start=1).claimed[0]
-        store.lapse(SLOT_GRACE + 1)
-        assert not store.state.take_slot(Limit("key", 1), "b", 1)
-        written(store, change(held, Status.PAUSED))
-        assert holders(store, "key") == 1
-        finish(store, record(store, "a"))
-        assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
-
-    def test_a_slot_ends_with_its_claim_although_the_invocation_is_claimed_anew(self, store: Store) -> None:
-        store.dispatcher.submit(batch(new("a", queue="q")))
-        assert store.state.take_slot(Limit("key", 1), "a", 1)
-        held = claim(store, queues=("q",), start=1).claimed[0]
-        settled(store, change(held, Status.RUNNING_RECOVERY, Status.REROUTED, by="sweeper"))
-        assert ids(claim(store, queues=("q",))) == ["a"]
-        assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)
 
     @pytest.mark.parametrize("status", [Status.PENDING, Status.RUNNING, Status.PAUSED])
     def test_an_owned_invocation_holds_the_slots_of_its_limits(self, store: Store, status: Status) -> None:
@@ -171,7 +153,6 @@ class SlotRules(StorageSubject):
         if through:
             written(store, change(held, *through))
         assert holders(store, "key") == 1
-        assert not store.state.take_slot(Limit("key", 1), "b", 1)
 
     @pytest.mark.parametrize(
         "through",
@@ -189,4 +170,3 @@ class SlotRules(StorageSubject):
         assert holders(store, "key") == 1
         written(store, change(held, *through))
         assert holders(store, "key") == 0
-        assert store.state.take_slot(Limit("key", 1), "b", 1)

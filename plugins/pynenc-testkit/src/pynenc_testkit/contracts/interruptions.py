@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 import pytest
 
-from pynenc_core.model import Ask, Limit, Mark, Payload
+from pynenc_core.model import Ask, Mark, Payload
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
 from pynenc_testkit.interleaver import choked
@@ -73,12 +73,12 @@ def _lease(store: Store, name: str) -> object:
     return store.state.take_lease(name, "r1", 30.0)
 
 
-def _slot(store: Store, name: str) -> object:
-    return store.state.take_slot(Limit(f"slot {name}", 1), name, 1)
+def _acquire(store: Store, name: str) -> object:
+    return store.state.acquire([f"{name}-free", f"{name}-2"], Ask(runner_id="r2", limit=3, start=1))
 
 
 DISPATCHER_OPERATIONS: dict[str, Operation] = {"submit": _submit, "claim": _claim, "settle and claim": _succeed, "pause": _pause}
-STATE_OPERATIONS: dict[str, Operation] = {"recover": _recover, "mark": _mark, "put": _put, "take a role": _lease, "take a slot": _slot}
+STATE_OPERATIONS: dict[str, Operation] = {"recover": _recover, "mark": _mark, "put": _put, "take a role": _lease, "acquire": _acquire}
 
 
 class StateInterruptionRules(StorageSubject):
@@ -130,7 +130,7 @@ def prepare_situation(store: Store, key: str) -> None:
     """Let an invocation run under this name and hold a limit for which two wait in the queue `q-<name>`."""
     running(store, key, limits=limits(key), rank=0.0)
     waiting = [new(f"{key}-{number}", queue=f"q-{key}", rank=float(number), limits=limits(key)) for number in (1, 2)]
-    submit(store, *waiting)
+    submit(store, *waiting, new(f"{key}-free", queue=f"free-{key}"))
 
 
 def run_cut(operation: Callable[[], object]) -> None:
@@ -152,7 +152,7 @@ def _is_cut(error: BaseException | None) -> bool:
 
 def assert_whole(store: Store, name: str, key: str) -> None:
     """Assert that the operation, carried out once, has left all of what it writes."""
-    found = store.state.get([key, f"{key}-x", f"{key}-y", f"{key}-1", f"{key}-2"])
+    found = store.state.get([key, f"{key}-x", f"{key}-y", f"{key}-1", f"{key}-2", f"{key}-free"])
     held = found[key].state
     if name == "submit":
         assert {f"{key}-x", f"{key}-y"} <= found.keys()
@@ -174,4 +174,5 @@ def assert_whole(store: Store, name: str, key: str) -> None:
     elif name == "take a role":
         assert store.state.take_lease(key, "r2", 1.0) is None
     else:
-        assert store.state.holders([f"slot {key}"]) == {f"slot {key}": 1}
+        assert found[f"{key}-free"].state.status is Status.RUNNING
+        assert found[f"{key}-2"].state.status is not Status.REGISTERED

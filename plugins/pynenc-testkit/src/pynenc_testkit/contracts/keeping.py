@@ -145,7 +145,6 @@ class UpkeepRules(StorageSubject):
         store.state.put_value("kind", "k", b"1")
         store.state.beat(["r1"], 30.0)
         store.state.take_lease("role", "r1", 30.0)
-        store.state.take_slot(Limit("slot", 1), "a", 1)
         other.state.purge()
         state = store.state
         assert found(store) == []
@@ -153,9 +152,9 @@ class UpkeepRules(StorageSubject):
         assert state.history(["a"]) == {}
         assert state.history_between(0, 4e9) == ()
         assert (state.get_blobs([FIRST.key]), state.list_values("kind"), state.beats()) == ({}, (), ())
-        assert (holders(store, "k"), holders(store, "slot")) == (0, 0)
+        assert holders(store, "k") == 0
         assert state.take_lease("role", "r2", 30.0) is not None
-        refusal = state.swap([change(held, Status.SUCCESS)])[0]
+        refusal = state.swap([change(held, Status.SUCCESS)]).refused[0]
         assert refusal is not None
         assert refusal.status is None
         assert submit(store, new("b", unique_key="u")).ids == ("b",)
@@ -197,7 +196,7 @@ class IsolationRules(StorageSubject):
             assert each.state.put_value("kind", "k", content, if_absent=True)
             each.state.beat([f"runner {content!r}"], 30.0)
             assert each.state.take_lease("role", f"holder {content!r}", 30.0) is not None
-            assert each.state.take_slot(Limit("slot", 1), "a", 1)
+            running(each, limits=(Limit("slot", 1),))
         for each, content in ((store, b"1"), (foreign, b"2")):
             assert each.state.list_values("kind") == (("k", content),)
             assert [beat.runner_id for beat in each.state.beats()] == [f"runner {content!r}"]

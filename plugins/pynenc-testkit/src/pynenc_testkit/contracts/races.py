@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Limit, Mark, NewInvocation, Payload, SettleReply, Submitted
+from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Mark, NewInvocation, Payload, SettleReply, Submitted, Swapped
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import StorageSubject
 from pynenc_testkit.interleaver import Interleaver, Outcome
@@ -52,7 +52,7 @@ def refusals(outcome: Outcome) -> list[bool]:
     """Return for each operation, a swap or settle of one change, whether it was refused."""
     found_out: list[bool] = []
     for result in outcome.results:
-        answers: Any = result.refused if isinstance(result, SettleReply) else result
+        answers: Any = result.refused if isinstance(result, (SettleReply, Swapped)) else result
         assert len(answers) == 1
         found_out.append(answers[0] is not None)
     return found_out
@@ -113,7 +113,8 @@ class StateRaceRules(StorageSubject):
             return lambda: store.state.swap([change(held, Status.SUCCESS)]), lambda: other.state.mark(marks)
 
         def judge(outcome: Outcome) -> None:
-            assert outcome.results[0] == (None,)
+            assert isinstance(outcome.results[0], Swapped)
+            assert outcome.results[0].refused == (None,)
             got = record(store, names[-1])
             assert (got.state.status, got.side.progress, got.side.boost) == (Status.SUCCESS, b"half", 1.0)
 
@@ -133,18 +134,41 @@ class StateRaceRules(StorageSubject):
 
         race(interleaver, prepare, judge)
 
-    def test_of_two_that_take_the_last_slot_one_gets_it(self, store: Store, other: Store, interleaver: Interleaver) -> None:
-        keys: list[Limit] = []
+    def test_of_two_that_acquire_one_invocation_one_gets_it(self, store: Store, other: Store, interleaver: Interleaver) -> None:
+        names: list[str] = []
 
         def prepare() -> Operations:
-            limit = Limit(f"key {len(keys)}", 2)
-            keys.append(limit)
-            assert store.state.take_slot(limit, "holder", 1)
-            return lambda: store.state.take_slot(limit, "a", 1), lambda: other.state.take_slot(limit, "b", 1)
+            names.append(store.state.add_batch(batch(new())).ids[0])
+            name = names[-1]
+            return (
+                lambda: store.state.acquire([name], Ask(runner_id="r1", limit=1, start=1)),
+                lambda: other.state.acquire([name], Ask(runner_id="r2", limit=1, start=1)),
+            )
 
         def judge(outcome: Outcome) -> None:
-            assert sorted(map(bool, outcome.results)) == [False, True]
-            assert holders(store, keys[-1].key) == 2
+            got = claimed_by(outcome)
+            assert sorted(map(len, got)) == [0, 1]
+            (winner,) = (*got[0], *got[1])
+            assert (record(store, names[-1]), winner.state.claim) == (winner, 1)
+
+        race(interleaver, prepare, judge)
+
+    def test_of_two_that_acquire_the_last_place_of_a_limit_one_gets_it(self, store: Store, other: Store, interleaver: Interleaver) -> None:
+        keys: list[str] = []
+
+        def prepare() -> Operations:
+            keys.append(f"key {len(keys)}")
+            running(store, limits=limits(keys[-1], 2))
+            first, second = store.state.add_batch(batch(*(new(limits=limits(keys[-1], 2)) for _ in range(2)))).ids
+            return (
+                lambda: store.state.acquire([first], Ask(runner_id="r1", limit=1)),
+                lambda: other.state.acquire([second], Ask(runner_id="r2", limit=1)),
+            )
+
+        def judge(outcome: Outcome) -> None:
+            assert sorted(map(len, claimed_by(outcome))) == [0, 1]
+            assert holders(store, keys[-1]) == 2
+            assert len(found(store, limit_key=keys[-1], statuses=frozenset({Status.CONCURRENCY_CONTROLLED}))) == 1
 
         race(interleaver, prepare, judge)
 
@@ -282,16 +306,13 @@ class DispatcherRaceRules(StorageSubject):
             ask = queues.submitted(store, lambda queue: new(queues.name, queue=queue))
             held = store.dispatcher.claim(Ask(runner_id="r1", limit=1, queues=ask("r1").queues)).claimed[0]
             recover = change(held, Status.PENDING_RECOVERY, Status.REROUTED, by="sweeper")
-            start = Ask(runner_id="r1", limit=0)
-            return lambda: store.dispatcher.settle((), start=[queues.name], ask=start), lambda: other.dispatcher.settle([recover])
+            start = change(held, Status.RUNNING)
+            return lambda: store.dispatcher.settle([start]), lambda: other.dispatcher.settle([recover])
 
         def judge(outcome: Outcome) -> None:
-            start, settled = outcome.results
-            assert isinstance(start, SettleReply)
-            assert isinstance(settled, SettleReply)
-            started, recovered = not start.not_started, settled.refused[0] is None
-            assert started != recovered
-            assert state(store, queues.name).status is (Status.RUNNING if started else Status.REROUTED)
+            start_lost, recovery_lost = refusals(outcome)
+            assert start_lost != recovery_lost
+            assert state(store, queues.name).status is (Status.REROUTED if start_lost else Status.RUNNING)
 
         race(interleaver, prepare, judge)
 

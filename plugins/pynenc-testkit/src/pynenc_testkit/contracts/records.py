@@ -48,6 +48,7 @@ def full(invocation_id: str = "inv-full") -> NewInvocation:
         limits=(Limit(TEXT, 2), Limit("b", 1)),
         drop_when_limited=True,
         unique_key=f"unique {TEXT}",
+        unique_until=5e9,
         batch_id="some batch",
         replay_of="an old one",
         registered_by=f"runner {TEXT}",
@@ -111,10 +112,10 @@ class RecordRules(StorageSubject):
     def test_counters_add_up_and_the_outbox_grows(self, store: Store) -> None:
         held = running(store, queue="again")
         for _ in range(3):
-            settled(store, change(held, Status.RETRY, attempts=1, crashes=2, interruptions=3, outbox=("x",)))
+            settled(store, change(held, Status.RETRY, attempts=1, crashes=2, interruptions=3, outbox=("x", f"of {held.state.claim}")))
             held = claim(store, queues=("again",), start=1).claimed[0]
         got = state(store, held.invocation_id)
-        assert (got.attempts, got.crashes, got.interruptions, got.outbox) == (3, 6, 9, ("x", "x", "x"))
+        assert (got.attempts, got.crashes, got.interruptions, got.outbox) == (3, 6, 9, ("x", "of 1", "of 2", "of 3"))
 
     def test_a_claim_is_written_as_the_model_says(self, store: Store, other: Store) -> None:
         submit(store, new("a", due=store.state.now() - 1))
@@ -160,7 +161,7 @@ class RecordRules(StorageSubject):
     def test_a_unique_key_stands_for_the_one_that_is_not_final(self, store: Store, other: Store) -> None:
         first = running(store, "a", unique_key="k")
         again = other.state.add_batch(batch(new("b", unique_key="k"), new("c", unique_key="another")))
-        assert (again.ids, again.reused) == (("a", "c"), frozenset({"a"}))
+        assert (again.ids, again.reused) == (("a", "c"), frozenset({0}))
         assert found(store) == ["a", "c"]
         finish(store, first)
         after = other.state.add_batch(batch(new("d", unique_key="k")))
@@ -169,8 +170,26 @@ class RecordRules(StorageSubject):
 
     def test_a_unique_key_counts_within_one_batch(self, store: Store) -> None:
         answer = store.state.add_batch(batch(new("a", unique_key="k"), new("b"), new("c", unique_key="k")))
-        assert answer.ids == ("a", "b", "a")
+        assert (answer.ids, answer.reused) == (("a", "b", "a"), frozenset({2}))
         assert found(store) == ["a", "b"]
+
+    def test_a_unique_key_with_a_window_counts_until_its_end_and_no_longer(self, store: Store, other: Store) -> None:
+        until = store.state.now() + 50
+        first = running(store, "a", unique_key="k", unique_until=until)
+        finish(store, first)
+        store.lapse(1)
+        assert store.state.sweep(store.state.now()).invocations == 0
+        again = other.state.add_batch(batch(new("b", unique_key="k")))
+        assert (again.ids, again.reused) == (("a",), frozenset({0}))
+        store.lapse(50)
+        assert other.state.add_batch(batch(new("c", unique_key="k", unique_until=store.state.now() + 5))).ids == ("c",)
+        store.lapse(6)
+        assert store.state.get(["c"])["c"].state.status is Status.REGISTERED
+        assert other.state.add_batch(batch(new("d", unique_key="k"))).ids == ("d",)
+        assert other.state.add_batch(batch(new("e", unique_key="k"))).ids == ("d",)
+        assert store.state.sweep(store.state.now()).invocations == 1
+        assert other.state.add_batch(batch(new("f", unique_key="k"))).ids == ("d",)
+        assert found(store) == ["c", "d"]
 
     def test_blobs_of_a_batch_are_stored_with_it(self, store: Store, other: Store) -> None:
         store.state.add_batch(batch(new("a"), blobs=(LARGE, blob(b"another"))))

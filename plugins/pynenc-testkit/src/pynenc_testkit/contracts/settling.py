@@ -54,10 +54,10 @@ class SettleRules(StorageSubject):
             change(each, Status.SUCCESS, expect=Expect(Status.RUNNING, "r1", 1 + number % 2), outcome=Payload(b"1"))
             for number, each in enumerate(held)
         ]
-        reply = store.dispatcher.settle(changes, start=[pend.invocation_id], ask=Ask(runner_id="r1", limit=1))
-        assert [refusal is None for refusal in reply.refused] == [True, False] * 3
+        reply = store.dispatcher.settle([*changes, change(pend, Status.RUNNING)], ask=Ask(runner_id="r1", limit=1))
+        assert [refusal is None for refusal in reply.refused] == [*[True, False] * 3, True]
         assert [state(store, each.invocation_id).status for each in held] == [Status.SUCCESS, Status.RUNNING] * 3
-        assert (reply.not_started, ids(reply.claim)) == ((), ["next"])
+        assert ids(reply.claim) == ["next"]
         assert state(store, "pend").status is Status.RUNNING
 
     def test_a_group_of_50_is_settled_at_once(self, store: Store, other: Store) -> None:
@@ -73,19 +73,13 @@ class SettleRules(StorageSubject):
         mine, theirs = pending(store, "mine"), pending(store, "theirs", runner_id="r2")
         lost = pending(store, "lost")
         other.dispatcher.settle([change(lost, Status.PENDING_RECOVERY, Status.REROUTED, by="sweeper")])
-        reply = store.dispatcher.settle((), start=("mine", "theirs", "lost", "nobody"), ask=Ask(runner_id="r1", limit=0))
-        assert sorted(reply.not_started) == ["lost", "nobody", "theirs"]
+        foreign = change(theirs, Status.RUNNING, expect=Expect(Status.PENDING, "r1", 1))
+        reply = store.dispatcher.settle([change(mine, Status.RUNNING), foreign, change(lost, Status.RUNNING)])
+        assert [refusal is None for refusal in reply.refused] == [True, False, False]
         assert state(other, "mine").status is Status.RUNNING
         assert (state(other, "mine").runner_id, state(other, "mine").claim) == ("r1", mine.state.claim)
         assert statuses(history(other, "mine")) == [Status.REGISTERED, Status.PENDING, Status.RUNNING]
         assert record(other, "theirs") == theirs
-
-    def test_without_an_ask_the_author_of_the_changes_starts(self, store: Store) -> None:
-        done = running(store, "done")
-        pending(store, "next")
-        reply = store.dispatcher.settle([change(done, Status.SUCCESS)], start=["next"])
-        assert (reply.refused, reply.not_started) == ((None,), ())
-        assert state(store, "next").status is Status.RUNNING
 
     def test_what_a_settle_gives_back_may_be_claimed_by_the_same_call(self, store: Store) -> None:
         held = running(store, "a", queue="q")
@@ -111,6 +105,19 @@ class SettleRules(StorageSubject):
         assert store.dispatcher.settle((), ask=Ask(runner_id="r2", limit=1)).claim.signals == (signals[1],)
         store.dispatcher.settle([change(held, Status.CANCELLED), change(theirs, Status.CANCELLED)])
         assert claim(store, "r1").signals == claim(store, "r2").signals == ()
+
+    def test_a_request_for_another_claim_reaches_nobody(self, store: Store, other: Store) -> None:
+        first = running(store, "a", queue="q")
+        deadlock = Signal(invocation_id="a", kind=SignalKind.DEADLOCK, claim=1, circle=("a", "b"))
+        other.state.mark([Mark(invocation_id="a", signal=deadlock)])
+        assert claim(store, "r1", queues=("none",)).signals == (deadlock,)
+        store.dispatcher.settle([change(first, Status.RETRY)])
+        assert claim(store, "r1", start=1, queues=("q",)).claimed[0].state.claim == 2
+        assert claim(store, "r1", queues=("none",)).signals == ()
+        cancel = Signal(invocation_id="a", kind=SignalKind.CANCEL)
+        other.state.mark([Mark(invocation_id="a", signal=cancel)])
+        other.state.mark([Mark(invocation_id="a", signal=deadlock)])
+        assert claim(store, "r1", queues=("none",)).signals == (cancel,)
 
     def test_watchers_learn_of_a_settle(self, store: Store, other: Store) -> None:
         held = running(store, "a")
@@ -195,6 +202,27 @@ class LimitRules(StorageSubject):
         store.dispatcher.settle([change(held, Status.SUCCESS)])
         assert ids(claim(store)) == ["both"]
         assert (holders(store, "x"), holders(store, "y")) == (2, 1)
+
+    def test_a_release_wakes_the_first_all_of_whose_limits_have_room(self, store: Store) -> None:
+        held = running(store, limits=limits("a"))
+        running(store, limits=limits("b"))
+        submit(store, new("x", rank=1.0, limits=(*limits("a"), *limits("b"))), new("y", rank=2.0, limits=limits("a")))
+        assert ids(claim(store, limit=9)) == []
+        store.dispatcher.settle([change(held, Status.SUCCESS)])
+        assert [state(store, each).status for each in "xy"] == [Status.CONCURRENCY_CONTROLLED, Status.REROUTED]
+        assert ids(claim(store, limit=9)) == ["y"]
+
+    def test_one_that_waits_for_two_keys_gets_its_turn_whichever_is_free_last(self, store: Store) -> None:
+        for first, second in (("a", "b"), ("b", "a")):
+            held = {key: running(store, limits=limits(key)) for key in "ab"}
+            submit(store, new(f"x{first}", limits=(*limits("a"), *limits("b"))))
+            assert ids(claim(store, limit=9)) == []
+            store.dispatcher.settle([change(held[first], Status.SUCCESS)])
+            assert ids(claim(store, limit=9)) == []
+            store.dispatcher.settle([change(held[second], Status.SUCCESS)])
+            got = claim(store, limit=9).claimed
+            assert ids(got) == [f"x{first}"]
+            store.dispatcher.settle([change(got[0], Status.CANCELLED)])
 
     def test_a_woken_one_that_is_cancelled_passes_its_turn_on(self, store: Store) -> None:
         submit(store, *(new(name, rank=rank, limits=limits("k")) for name, rank in (("a", 1.0), ("b", 2.0), ("c", 3.0))))

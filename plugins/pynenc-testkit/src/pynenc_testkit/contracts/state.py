@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pynenc_testkit.contracts.agreement import BeatRules, LeaseRules, SlotRules
+from pynenc_testkit.contracts.acquiring import AcquireRules
+from pynenc_testkit.contracts.agreement import BeatRules, HolderRules, LeaseRules, RequestRules
 from pynenc_testkit.contracts.interruptions import StateInterruptionRules
 from pynenc_testkit.contracts.keeping import IsolationRules, PayloadRules, UpkeepRules, ValueRules
 from pynenc_testkit.contracts.listing import FindRules, HistoryRules
@@ -16,6 +17,7 @@ class StateContract(
     RecordRules,
     SwapRules,
     MarkRules,
+    AcquireRules,
     FindRules,
     HistoryRules,
     PayloadRules,
@@ -23,8 +25,9 @@ class StateContract(
     UpkeepRules,
     IsolationRules,
     BeatRules,
+    RequestRules,
     LeaseRules,
-    SlotRules,
+    HolderRules,
     WatchRules,
     StateRaceRules,
     StateInterruptionRules,

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from pynenc_core.model import Expect, Mark, Payload, Refusal, Signal, SignalKind
-from pynenc_core.status import Status
+from pynenc_core.status import Owner, Status
 from pynenc_testkit.contracts.subject import StorageSubject
 from pynenc_testkit.samples import (
     batch,
@@ -153,6 +153,17 @@ class SwapRules(StorageSubject):
         written(store, change(resumed, Status.RETRY))
         assert (state(store, held.invocation_id).runner_id, state(store, held.invocation_id).claim) == ("", 1)
 
+    def test_with_a_number_a_repeated_pause_is_written_once(self, store: Store, other: Store) -> None:
+        held = running(store)
+        expect = Expect(Status.RUNNING, "r1", 1, seq=held.state.seq)
+        pause = change(held, Status.PAUSED, expect=expect, awaits=("x",))
+        written(store, pause)
+        written(store, change(record(store, held.invocation_id), Status.RUNNING))
+        before = record(store, held.invocation_id)
+        assert swap(other, pause) == (Refusal(held.invocation_id, Status.RUNNING, "r1", 1),)
+        assert record(store, held.invocation_id) == before
+        written(other, attrs.evolve(pause, expect=attrs.evolve(expect, seq=before.state.seq)))
+
     def test_a_pause_boosts_what_it_waits_for(self, store: Store) -> None:
         parent, done = running(store, rank=2.0), running(store)
         finish(store, done)
@@ -167,7 +178,7 @@ class MarkRules(StorageSubject):
     """Side values stand beside the fenced part: they are small, the last write wins, and they refuse nobody."""
 
     def test_each_side_value_is_written_by_itself(self, store: Store, other: Store) -> None:
-        signal = Signal(invocation_id="a", kind=SignalKind.DEADLOCK, by="r2", reason="ring", circle=("a", "b", "a"))
+        signal = Signal(invocation_id="a", kind=SignalKind.DEADLOCK, claim=0, by="r2", reason="ring", circle=("a", "b", "a"))
         store.state.add_batch(batch(new("a"), new("b")))
         store.state.mark([Mark(invocation_id="a", boost=3.5)])
         store.state.mark([Mark(invocation_id="a", published_at=1e9 + 0.5), Mark(invocation_id="b", boost=1.0)])
@@ -193,6 +204,32 @@ class MarkRules(StorageSubject):
         store.state.mark([Mark(invocation_id="unknown", boost=1.0), Mark(invocation_id="a", boost=2.0)])
         assert record(store, "a").side.boost == 2.0
         assert found(store) == ["a"]
+
+    def test_a_mark_by_an_owner_is_refused_unless_it_owns(self, store: Store, other: Store) -> None:
+        held = running(store, queue="q")
+        name = held.invocation_id
+        mine = Mark(invocation_id=name, owner=held.state.owner, progress=b"mine", boost=1.0)
+        assert store.state.mark([mine, Mark(invocation_id="unknown", owner=Owner("r1", 1), boost=1.0)]) == ("unknown",)
+        settled(store, change(held, Status.RETRY))
+        late = attrs.evolve(mine, progress=b"late", boost=0.0)
+        assert other.state.mark([late, Mark(invocation_id=name, published_at=5.0)]) == (name,)
+        assert ids(claim(store, "r1", queues=("q",))) == [name]
+        assert other.state.mark([late]) == (name,)
+        side = record(store, name).side
+        assert (side.progress, side.boost, side.published_at) == (b"mine", 1.0, 5.0)
+
+    def test_entries_leave_the_outbox_when_they_are_carried_out(self, store: Store, other: Store) -> None:
+        held, none = running(store, "a"), running(store, "b")
+        store.state.swap([change(held, Status.SUCCESS, outbox=("x", "y", "z")), change(none, Status.SUCCESS)])
+        assert found(other, has_outbox=True) == ["a"]
+        assert found(other, has_outbox=True, statuses=frozenset({Status.FAILED})) == []
+        before = state(store, "a")
+        assert other.state.mark([Mark(invocation_id="a", drop_outbox=("y", "unknown"))]) == ()
+        assert state(store, "a") == attrs.evolve(before, outbox=("x", "z"))
+        store.state.mark([Mark(invocation_id="a", drop_outbox=("z", "x"))])
+        assert state(other, "a") == attrs.evolve(before, outbox=())
+        assert found(store, has_outbox=True) == []
+        assert len(history(store, "a")) == 4
 
     def test_a_mark_refuses_nobody_and_leaves_the_fenced_part(self, store: Store, other: Store) -> None:
         held = running(store)
