@@ -115,10 +115,11 @@ def test_what_a_dead_runner_left_is_found_by_a_living_one_without_any_help() -> 
 
 
 class Calls:
-    """Counts the calls to a store."""
+    """Counts the calls to a store; one that is made inside another counts with it."""
 
     def __init__(self, *parts: Any) -> None:
         self.by_name: Counter[str] = Counter()
+        self._inside = threading.local()
         for part in parts:
             for name in dir(part):
                 method = getattr(part, name)
@@ -127,8 +128,14 @@ class Calls:
 
     def _wrap(self, part: Any, name: str, method: Any) -> None:
         def counted(*args: Any, **options: Any) -> Any:
+            if getattr(self._inside, "one", False):
+                return method(*args, **options)
             self.by_name[name] += 1
-            return method(*args, **options)
+            self._inside.one = True
+            try:
+                return method(*args, **options)
+            finally:
+                self._inside.one = False
 
         setattr(part, name, counted)
 
@@ -145,9 +152,9 @@ def test_an_idle_runner_on_sqlite_costs_next_to_nothing(threads: int, tmp_path: 
         calls = Calls(engine.state, engine.dispatcher)
         used = time.process_time()
         pause.wait(6.0)
-        used = time.process_time() - used
+        used, made = time.process_time() - used, calls.by_name.copy()
     assert used < 0.01 * 6, f"{used:.3f} s of CPU in 6 s"
-    assert calls.by_name.total() < 2 * 6, calls.by_name
+    assert made.total() < 2 * 6, made
     app.close()
 
 
