@@ -277,6 +277,7 @@ def types(session: nox.Session) -> None:
         if any((ROOT / "plugins" / name / "tests").rglob("*.py")):
             session.run("mypy", f"plugins/{name}/tests")
     session.run("pyright", "--pythonpath", f"{session.bin}/python")
+    _pytest(session, ROOT / "tests" / "typing")
 
 
 @nox.session(requires=["build"])

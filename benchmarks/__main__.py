@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -77,7 +78,7 @@ def drains(count: int) -> list[Row]:
     for batch, budget, share in ((1, 2500, 0.5), (8, 5000, None)):
         with fleet.folder() as where:
             floor = floors.sqlite_drain(where, count, batch)
-        value, spread = median(lambda batch=batch: _drained(count, batch))
+        value, spread = median(partial(_drained, count, batch))
         rows.append(Row(f"SQLite: drain, settle_batch={batch}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
     value, spread = median(lambda: _with_runner(_POOL, f"drain:{count}", "drain", {}))
     rows.append(Row("SQLite: enqueue, drain and fetch at once, defaults", value, "/s", 0.0, spread=spread))

@@ -14,6 +14,12 @@ from pynenc_core.status import FINAL
 _WARM = 200
 
 
+def must(be: bool, what: str) -> None:
+    """End with an error where something does not hold: a wrong answer has no speed."""
+    if not be:
+        raise SystemExit(f"this does not hold: {what}")
+
+
 def percentile(seconds: list[float], share: float) -> float:
     """Return a percentile in milliseconds."""
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))] * 1000
@@ -39,7 +45,7 @@ def drained(count: int) -> None:
     while app.orchestrator.count_invocations(statuses=FINAL) < count:
         time.sleep(0.05)  # the last of the queue is not always the last to end
     records = list(app.orchestrator.iterate(Query()))
-    assert all(record.state.status == "SUCCESS" for record in records)
+    must(all(record.state.status == "SUCCESS" for record in records), "every task succeeds")
     ends = [record.state.since for record in records]
     ends.sort()
     began = ends[count // 20]  # when both workers run
@@ -51,7 +57,7 @@ def drain(count: int) -> None:
     warm()
     began = time.perf_counter()
     results = nothing.parallelize([(n,) for n in range(count)]).ordered_results(600)
-    assert results == list(range(count))
+    must(results == list(range(count)), "the results are right")
     print(f"drain={count / (time.perf_counter() - began)}")
 
 
@@ -72,7 +78,7 @@ def latency(count: int) -> None:
     taken = []
     for n in range(count):
         began = time.perf_counter()
-        assert nothing(n).get_result(30) == n
+        must(nothing(n).get_result(30) == n, "the result is right")
         taken.append(time.perf_counter() - began)
     print(f"p50={percentile(taken, 0.5)} p99={percentile(taken, 0.99)}")
 
@@ -82,7 +88,7 @@ def fan_in(parents: int, children: int) -> None:
     warm()
     began = time.perf_counter()
     results = join.parallelize([(children,)] * parents).ordered_results(120)
-    assert results == [sum(range(children))] * parents
+    must(results == [sum(range(children))] * parents, "the sums are right")
     print(f"seconds={time.perf_counter() - began}")
 
 

@@ -54,7 +54,8 @@ def runner(name: str, where: Path, env: Mapping[str, str]) -> Iterator[subproces
 
 def client(script: str, where: Path, env: Mapping[str, str]) -> dict[str, float]:
     """Run a client script that prints one line of `name=value` pairs; return them."""
-    done = subprocess.run([sys.executable, str(HERE / "client.py"), script], cwd=where, env=dict(env), capture_output=True, text=True, check=False)
+    command = [sys.executable, str(HERE / "client.py"), script]
+    done = subprocess.run(command, cwd=where, env=dict(env), capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"the client {script!r} failed:\n{done.stderr}")
     return {name: float(value) for name, value in (pair.split("=") for pair in done.stdout.split())}

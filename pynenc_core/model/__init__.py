@@ -45,6 +45,7 @@ from pynenc_core.model.records import (
     State,
     StatusRecord,
     WorkflowIdentity,
+    unreadable,
 )
 from pynenc_core.model.runners import RunnerContext
 
@@ -96,5 +97,6 @@ __all__ = [
     "put_aside",
     "registered",
     "starts",
+    "unreadable",
     "woken",
 ]

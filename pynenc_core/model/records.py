@@ -73,6 +73,12 @@ class InvocationDTO:
     format: int = FORMAT
 
 
+def unreadable(invocation_id: str) -> tuple[InvocationDTO, CallDTO]:
+    """Return what stands for the fixed part of a record that cannot be decoded: it names no task, so nobody runs it."""
+    nothing = InvocationDTO(invocation_id=invocation_id, call_id="", task_id="", workflow=WorkflowIdentity(invocation_id, ""))
+    return nothing, CallDTO(call_id="", task_id="")
+
+
 @attrs.frozen(kw_only=True)
 class State:
     """The fenced part: changes only through `swap`, by who owns the invocation or by who may take it over."""

@@ -18,6 +18,7 @@ from pynenc_core.orchestration.slots import Slots
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 
+_FAREWELL = 2.0  # seconds for which a call to the store that is on its way may hold up the end
 _FAR = float("inf")
 _NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease
 
@@ -43,6 +44,7 @@ class Claiming:
         self._loaded: Callable[[], bool]
         self._awaiting = False
         self._awaits_until = _FAR
+        self._thread: threading.Thread | None = None
 
     def start(
         self,
@@ -56,7 +58,13 @@ class Claiming:
         `loaded` says whether anything waits on a slot at all.
         """
         self._courier, self._hand, self._relieve, self._loaded = courier, hand, relieve, loaded
-        threading.Thread(target=self._claim_on, name="pynenc-claimer", daemon=True).start()
+        self._thread = threading.Thread(target=self._claim_on, name="pynenc-claimer", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the claimer, which has no reason left to go on: nobody must use the stores when the app closes them."""
+        if self._thread is not None:
+            self._thread.join(_FAREWELL)
 
     def ask(self, want: int) -> Ask:
         """Return how this process claims so many now."""

@@ -33,32 +33,44 @@ def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
     if kept is None:
         kept = _loops.kept = _LoopOfThread(asyncio.Runner())  # one loop a thread: making one costs more than most tasks
     loop = kept.runner.get_loop()
+    task: asyncio.Task[Any] | None = None
     stopped = False
+    returned: list[Any] = []
+    raised: list[BaseException] = []  # not left to the loop: its tasks and frames would refer to each other through the traceback
 
-    async def stoppable() -> Any:
-        task = asyncio.current_task()
+    def stop() -> None:  # called with the job's lock held
+        nonlocal stopped
+        stopped = True
+        if task is not None:
+            loop.call_soon_threadsafe(task.cancel)
 
-        def stop() -> None:
-            nonlocal stopped
-            stopped = True
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-
+    async def stoppable() -> None:
+        nonlocal task
         with job.lock:
-            job.stop_coroutine = stop
+            task = asyncio.current_task()
+            if stopped and task is not None:
+                task.cancel()
         try:
-            return await coroutine
+            returned.append(await coroutine)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised.append(error)
         finally:
             with job.lock:
-                job.stop_coroutine = None
+                task = None
             await _end_others(loop)
 
+    with job.lock:
+        job.stop_coroutine = stop  # for good: an exception set in this thread would hit the loop itself
+    kept.runner.run(stoppable(), context=copy_context())
+    if not raised:
+        return returned[0]
+    error = raised.pop()
     try:
-        return kept.runner.run(stoppable(), context=copy_context())
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        raise TaskCancelled(job.invocation_id) from None
+        if stopped and isinstance(error, asyncio.CancelledError):
+            raise TaskCancelled(job.invocation_id) from None
+        raise error
+    finally:
+        del error
 
 
 async def _end_others(loop: Any) -> None:

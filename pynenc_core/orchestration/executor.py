@@ -85,6 +85,8 @@ class ThreadExecutor:
             self._interrupt_waits(job)
         self._say_last_words(handed)
         self._threads.close()
+        self._engine.dispatcher.wake()  # once more: who was about to wait when it was first called waits now
+        self._claiming.join()
         return len(handed)
 
     def wait_for(self, invocation_ids: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:

@@ -9,6 +9,8 @@ from contextlib import suppress
 import attrs
 
 from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.errors.base import PynencError
+from pynenc_core.errors.records import RecordUnreadableError
 from pynenc_core.errors.runners import UnknownTaskError
 from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.courier import Courier
@@ -40,7 +42,7 @@ class Holdings:
             self._known.update((record.invocation_id, record.state.claim) for record in records)
 
     def take_in(self, records: Sequence[InvocationRecord], courier: Courier) -> list[Job]:
-        """Return the jobs to run now; keep suspects for later, park what this process has no task for."""
+        """Return the jobs to run now; keep suspects for later, set aside what this process has no task for."""
         jobs: list[Job] = []
         for record in records:
             if record.state.status is Status.RUNNING:
@@ -125,10 +127,9 @@ class Holdings:
             self._engine.logger.warning("%d invocations were claimed by a call whose reply was lost; handed back", len(lost))
 
     def _park(self, record: InvocationRecord, courier: Courier) -> None:
-        error = UnknownTaskError(record.invocation.task_id, self._engine.app_id)
-        self._engine.logger.warning("invocation %s is parked: %s", record.invocation_id, error)
-        owner = record.state.owner
-        parked = change(record, (Status.PARKED,), by=self._context.runner_id, owner=owner, reason=str(error))
+        to, error = unrunnable(record, self._engine.app_id)
+        self._engine.logger.warning("invocation %s is %s: %s", record.invocation_id, to.lower(), error)
+        parked = change(record, (to,), by=self._context.runner_id, owner=record.state.owner, reason=str(error))
         self.drop(record.invocation_id, record.state.claim)
 
         def send() -> None:
@@ -152,3 +153,10 @@ def _cancel_request(record: InvocationRecord) -> Signal | None:
     """Return a request to cancel that nobody has answered yet: its attempt ended before it heard of it."""
     signal = record.side.signal
     return signal if signal is not None and signal.kind is SignalKind.CANCEL else None
+
+
+def unrunnable(record: InvocationRecord, app_id: str) -> tuple[Status, PynencError]:
+    """Return what becomes of an invocation that this process has no task for, and why."""
+    if not record.invocation.task_id:
+        return Status.QUARANTINED, RecordUnreadableError(record.invocation_id)
+    return Status.PARKED, UnknownTaskError(record.invocation.task_id, app_id)

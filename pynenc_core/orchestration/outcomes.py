@@ -12,6 +12,7 @@ from pynenc_core.model import Ask, Change, InvocationRecord, Mark, Query, Runner
 from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
+from pynenc_core.orchestration.holdings import unrunnable
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.transitions import change, owned_change, raise_refusal, reason_of
 from pynenc_core.status import OWNED, Owner, Status
@@ -56,10 +57,11 @@ class Outcomes:
         )
 
     def _settle_unstarted(self, record: InvocationRecord, context: RunnerContext) -> bool:
-        """Park what this process does not know; start a suspect where nothing runs beside it is up to the runner: hand it back."""
-        known = self.engine.tasks.get(record.invocation.task_id) is not None
-        to = Status.REROUTED if known else Status.PARKED
-        reason = "" if known else str(UnknownTaskError(record.invocation.task_id, self.engine.app_id))
+        """Set aside what this process does not know; start a suspect where nothing runs beside it is up to the runner: hand it back."""
+        to, reason = Status.REROUTED, ""
+        if self.engine.tasks.get(record.invocation.task_id) is None:
+            to, error = unrunnable(record, self.engine.app_id)
+            reason = str(error)
         self.settle(change(record, (to,), by=context.runner_id, owner=record.state.owner, reason=reason))
         return False
 

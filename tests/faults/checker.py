@@ -61,26 +61,26 @@ class Checker:
         """Look at everything that was accepted."""
         records = self.records(accepted)
         lost = [each for each in accepted if each not in records or not records[each].state.final]
-        overlaps, flips = 0, 0
+        overlapping, flipped = 0, 0
         for chunk in _chunks(accepted):
             for entries in self._state.history(chunk).values():
-                overlaps += _overlaps(entries)
-                flips += _flips(entries)
+                overlapping += overlaps(entries)
+                flipped += flips(entries)
         for invocation_id, before in self._outcomes.items():
             now = records.get(invocation_id)
-            flips += now is None or (now.state.status, now.state.outcome) != (before.state.status, before.state.outcome)
+            flipped += now is None or (now.state.status, now.state.outcome) != (before.state.status, before.state.outcome)
         known = [effects[each] for each in accepted if each in effects]
-        overlaps += sum(len(lines) - len({line.claim for line in lines}) for lines in known)
+        overlapping += sum(len(lines) - len({line.claim for line in lines}) for lines in known)
         return Judgement(
             lost=len(lost),
-            overlaps=overlaps,
-            flips=flips,
+            overlaps=overlapping,
+            flips=flipped,
             duplicated=sum(len(lines) - 1 for lines in known),
             recovery=tuple(sorted(_recoveries(known, kills))),
         )
 
 
-def _overlaps(entries: Sequence[InvocationHistory]) -> int:
+def overlaps(entries: Sequence[InvocationHistory]) -> int:
     """Count entries under an older claim than one before, claims of what was owned, and steps that the table forbids."""
     found, newest, status = 0, 0, None
     for entry in entries:
@@ -92,9 +92,9 @@ def _overlaps(entries: Sequence[InvocationHistory]) -> int:
     return found
 
 
-def _flips(entries: Sequence[InvocationHistory]) -> int:
-    finals = [number for number, entry in enumerate(entries) if entry.status_record.status in FINAL]
-    return sum(number != len(entries) - 1 for number in finals)
+def flips(entries: Sequence[InvocationHistory]) -> int:
+    """Count the final statuses that something follows."""
+    return sum(entry.status_record.status in FINAL for entry in entries[:-1])
 
 
 def _recoveries(known: Iterable[Sequence[Line]], kills: Mapping[int, float]) -> Iterable[float]:

@@ -137,19 +137,33 @@ class Fleet:
     ) -> tuple[subprocess.Popen[bytes], Path]:
         """Start `pynenc <arguments>` over the project, as a process that dies with this one; return it, and its log.
 
-        `options` are the leash's; `environment` is added to ours, from which every variable of pynenc is removed.
+        `options` are the leash's; `environment` is added to `variables()`.
         """
         path = self.project.folder / (log or f"command-{len(self._processes)}.log")
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
+        return self._run([*options, sys.executable, "-m", "pynenc_core.cli", *arguments], path, environment), path
+
+    def python(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start another program over the project, as a process that dies with this one."""
+        return self._run([sys.executable, *arguments], self.project.folder / f"python-{len(self._processes)}.log", {})
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment of every process of this fleet: by it they are found, whoever has started them."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
         modules = os.pathsep.join([str(self.project.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
-        variables |= {"PYTHONPATH": modules, _MARK: self._token, **environment}
-        command = [sys.executable, "-IS", str(_LEASH), *options, sys.executable, "-m", "pynenc_core.cli", *arguments]
-        with path.open("wb") as output:
+        return {**ours, "PYTHONPATH": modules, _MARK: self._token}
+
+    def _run(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=self.project.folder, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, "-IS", str(_LEASH), *command],
+                cwd=self.project.folder,
+                env={**self.variables(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         self._processes.append(process)
-        return process, path
+        return process
 
     def start(
         self, runner: str, slots: int = 1, variables: Mapping[str, str] | None = None, *, module: str = "", ready: bool = True

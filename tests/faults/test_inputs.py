@@ -116,7 +116,7 @@ def test_a_record_that_was_damaged_holds_up_nobody(scenario: MakeScenario, runne
         host = it.fleet.start(runner, 1)
         it.wait_until_final()
         assert {each.status for each in normal} == {Status.SUCCESS}
-        with pytest.raises(InvocationQuarantinedError):
+        with pytest.raises(InvocationQuarantinedError, match=f"the record of invocation {damaged.invocation_id} cannot be decoded: it was"):
             damaged.get_result(timeout=10.0)
         assert host.exit_code is None
         it.finish()

@@ -328,6 +328,13 @@ MESSAGES: list[tuple[PynencError, str]] = [
     ),
     # records
     (
+        records.RecordUnreadableError("i1"),
+        (
+            "the record of invocation i1 cannot be decoded: it was damaged, or written by another program; "
+            "it names no task any more, so it is never run: call the task again"
+        ),
+    ),
+    (
         records.OutcomeMissingError("i1", "RUNNING", "result"),
         (
             "invocation i1 is RUNNING and has no result: a result is stored with SUCCESS, an exception with FAILED or QUARANTINED; "

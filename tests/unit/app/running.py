@@ -16,7 +16,7 @@ from pynenc_core.status import Status
 PATIENCE = 20.0
 """Seconds after which something that must happen counts as not happening."""
 
-QUICK_LEASES = {
+QUICK_LEASES: dict[str, Any] = {
     "runner": {"heartbeat_interval_sec": 0.1, "runner_considered_dead_after_minutes": 0.5 / 60},
     "orchestrator": {"atomic_service_check_interval_minutes": 0.1 / 60},
 }

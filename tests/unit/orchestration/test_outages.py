@@ -293,7 +293,7 @@ def test_a_runner_that_could_not_renew_its_lease_claims_nothing_until_it_could()
             pause = threading.Event()
             pause.wait(0.3)
             assert made.status == "REGISTERED"
-            state.beat = real  # type: ignore[method-assign] # as before
+            state.beat = real  # type: ignore[method-assign] # all is as before
             assert made.get_result(10) == 1
 
 

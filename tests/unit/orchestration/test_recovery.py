@@ -189,7 +189,7 @@ class TestCharging:
             scene.engine.dispatcher.settle = only_the_first  # type: ignore[method-assign] # one half of a sweep
             with pytest.raises(BackendUnavailableError):
                 scene.sweep()
-            scene.engine.dispatcher.settle = real  # type: ignore[method-assign] # as before
+            scene.engine.dispatcher.settle = real  # type: ignore[method-assign] # all is as before
             Recovery(scene.engine, "another sweeper").turn(scene.engine.state.now())
             states = [invocation.record.state for invocation in made]
             assert [(state.suspect, state.crashes) for state in states] == [(True, 0)] * 3
@@ -262,7 +262,7 @@ class TestOwners:
 
             def meanwhile(changes: Sequence[Change], **more: object) -> SettleReply:
                 del more
-                scene.engine.dispatcher.settle = real  # type: ignore[method-assign] # once
+                scene.engine.dispatcher.settle = real  # type: ignore[method-assign] # the other comes once
                 inner.append(other.turn(scene.engine.state.now()))
                 return real(changes)
 
@@ -302,7 +302,7 @@ class TestOneBadRecord:
                 scene.claim(scene.worker())
             scene.pass_lease()
             with sqlite3.connect(tmp_path / "jobs.db") as file:
-                changed = file.execute("UPDATE fixed SET body = x'c1' WHERE id = ?", (made[2].invocation_id,))
+                changed = file.execute("UPDATE invocation SET extra = x'c1' WHERE id = ?", (made[2].invocation_id,))
                 assert changed.rowcount == 1
             file.close()
             scene.sweep()
@@ -361,6 +361,6 @@ class TestOneBadRecord:
             def away(*_: object, **__: object) -> SettleReply:
                 raise BackendUnavailableError("store", "not there")
 
-            scene.engine.dispatcher.settle = away  # type: ignore[method-assign] # an outage
+            scene.engine.dispatcher.settle = away  # type: ignore[method-assign] # this is an outage
             with pytest.raises(BackendUnavailableError):
                 scene.sweep()

@@ -235,7 +235,7 @@ def test_an_outage_in_a_turn_is_for_the_loop_to_say() -> None:
         def away(*_: object, **__: object) -> object:
             raise BackendUnavailableError("store", "not there")
 
-        scene.engine.state.find = away  # type: ignore[method-assign,assignment] # an outage
+        scene.engine.state.find = away  # type: ignore[method-assign,assignment] # this is an outage
         scene.queue()
         with pytest.raises(BackendUnavailableError):
             role.turn()

@@ -1,171 +1,197 @@
-"""The split dispatcher, which joins any broker with any state backend: what it must keep, and its crash windows."""
+"""A queue beside the records, as any broker and any state backend are joined: store, then queue; take, then swap."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-import attrs
 import pytest
 
 from pynenc_backend_memory.broker import MemoryBroker
-from pynenc_backend_memory.state_backend import MemoryStateBackend
-from pynenc_backend_sqlite.broker import SQLiteBroker
+from pynenc_core import Pynenc
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Ask, ClaimReply
+from pynenc_core.model import Queued
 from pynenc_core.orchestration.split import SplitDispatcher
-from pynenc_core.status import Status
-from pynenc_testkit.clock import ManualClock
-from pynenc_testkit.contracts.awaiting import AwaitRules
-from pynenc_testkit.contracts.races import DispatcherRaceRules
-from pynenc_testkit.contracts.settling import LimitRules, SettleRules
-from pynenc_testkit.contracts.subject import Opener
-from pynenc_testkit.contracts.submitting import ClaimRules, SubmitRules
-from pynenc_testkit.samples import batch, change, claim, ids, limits, new, record, running, state, submit
-from pynenc_testkit.stores import PATIENCE, KitApp, Raw, Store, verbs_of
-
-BARE_MARK = "a pause through the dispatcher moves what it awaits in the queue; a bare mark is known to the records alone"
+from pynenc_testkit.flaky import FlakyBroker, Outage
+from unit.app.running import Gate, app_of_its_own, eventually, runner_of, statuses
+from unit.orchestration.stage import Stage, owner, stage
 
 
-class _NoRaw:
-    """Not asked for anything but whether a refused change has changed something."""
-
-    def __init__(self, place: str) -> None:
-        self._state = MemoryStateBackend(KitApp("kit", place, ManualClock()))
-
-    def dump(self) -> object:
-        table = self._state.table
-        return dict(table.records), {key: len(entries) for key, entries in table.entries.items()}, dict(table.blobs)
-
-    def set_format(self, number: int) -> None:
-        del number
+def split(app: Pynenc) -> FlakyBroker:
+    """Put a queue of its own beside the app's records; return the queue."""
+    broker = FlakyBroker(MemoryBroker(app), Outage())
+    object.__setattr__(app.orchestrator.engine, "dispatcher", SplitDispatcher(broker, app.orchestrator.engine.state))
+    return broker
 
 
-class SplitContract(SubmitRules, ClaimRules, SettleRules, LimitRules, AwaitRules, DispatcherRaceRules):
-    """All of the dispatcher's contract but being whole when it is cut short: there `republish` has to help."""
-
-    schedules: ClassVar[int] = 20
-    silence: ClassVar[float] = 0.01
-    chokes: ClassVar[tuple[str, ...]] = verbs_of(
-        "pynenc_backend_memory.state_backend:MemoryStateBackend", "pynenc_backend_memory.broker:MemoryBroker"
-    )
-
-    @pytest.fixture
-    def raw(self, place: str) -> Raw:
-        return _NoRaw(place)
-
-    @pytest.mark.xfail(strict=True, reason=BARE_MARK)
-    def test_a_boost_moves_a_waiting_one_forward(self, store: Store, other: Store) -> None:
-        super().test_a_boost_moves_a_waiting_one_forward(store, other)
-
-    def test_a_pause_wakes_who_takes_awaited_work_only(self, store: Store, other: Store) -> None:
-        submit(store, new("a", rank=1.0), new("b", rank=2.0))
-        parent = running(store)
-        assert ids(claim(store, limit=2, awaited_only=True)) == []
-        other.dispatcher.settle([change(parent, Status.PAUSED, awaits=("b",), boost=0.5)])
-        assert store.dispatcher.await_work(("default",), PATIENCE)
-        assert ids(claim(store, limit=2, awaited_only=True)) == ["b"]
+@pytest.fixture(params=["memory", "sqlite"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name where the records are."""
+    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db"
 
 
-class TestMemoryQueue(SplitContract):
-    """The queue of one process beside the records of one process."""
-
-    url: ClassVar[str] = "memory://{name}"
-    _brokers: ClassVar[dict[str, MemoryBroker]] = {}
-
-    def open_store(self, app: KitApp) -> Store:
-        broker = self._brokers.setdefault(f"{app.url} {app.app_id}", MemoryBroker(app))  # one process: one broker
-        state = MemoryStateBackend(app)
-        return Store(app, broker, state, SplitDispatcher(broker, state))
+@contextmanager
+def split_stage(**settings: Any) -> Iterator[tuple[Stage, FlakyBroker]]:
+    """Open a stage whose queue is apart."""
+    with stage(**settings) as scene:
+        yield scene, split(scene.app)
 
 
-class TestSQLiteQueue(SplitContract):
-    """A queue in a file beside the records of one process."""
-
-    url: ClassVar[str] = "sqlite:///{folder}/queue.db"
-    schedules: ClassVar[int] = 5
-
-    def open_store(self, app: KitApp) -> Store:
-        broker, state = SQLiteBroker(app), MemoryStateBackend(attrs.evolve(app, url=_records(app.url)))
-        return Store(app, broker, state, SplitDispatcher(broker, state))
-
-    @pytest.fixture
-    def raw(self, place: str) -> Raw:
-        return _NoRaw(_records(place))
+def job(n: int) -> int:
+    """Return its argument."""
+    return n
 
 
-def _records(url: str) -> str:
-    return f"memory://{url}"
+def test_work_goes_through_it_and_waits_in_it(url: str) -> None:
+    app = app_of_its_own(url, threads=1)
+    split(app)
+
+    @app.task
+    def leaf(n: int) -> int:
+        return n
+
+    @app.task
+    def tree(depth: int) -> int:
+        return 1 if depth == 0 else 1 + sum(tree.parallelize([(depth - 1,)] * 2).results)
+
+    with runner_of(app):
+        assert leaf.parallelize([(n,) for n in range(20)]).ordered_results(10) == list(range(20))
+        assert tree(3).get_result(20) == 15
+    app.close()
 
 
-class TestCrashWindows:
-    """Whoever dies between two calls leaves something to be found, and nothing to be done twice."""
+def test_a_limit_holds_and_its_crowd_is_woken(url: str) -> None:
+    gate = Gate()
+    app = app_of_its_own(url, threads=3)
+    split(app)
 
-    @pytest.fixture
-    def opened(self) -> Opener:
-        app = KitApp("kit", "memory://", ManualClock(ticking=True))
-        broker, state = MemoryBroker(app), MemoryStateBackend(app)
-        return lambda: Store(app, broker, state, SplitDispatcher(broker, state))
+    @app.task(running_concurrency="task")
+    def alone(n: int) -> int:
+        gate.pass_through()
+        return n
 
-    @pytest.fixture
-    def store(self, opened: Opener) -> Store:
-        return opened()
+    with runner_of(app):
+        group = alone.parallelize([(n,) for n in range(6)])
+        gate.wait_for()
+        eventually(lambda: sum(member.status == "RUNNING" for member in group) == 1)
+        gate.open()
+        assert sorted(group.iter_results(10)) == list(range(6))
+    app.close()
 
-    def test_what_was_stored_and_never_queued_is_found(self, store: Store) -> None:
-        store.state.add_batch(batch(new("a"), new("b", queue="other")))
-        assert ids(claim(store, limit=9)) == []
-        assert store.dispatcher.republish() == 2
-        assert ids(claim(store, limit=9, queues=("default", "other"))) == ["a", "b"]
 
-    def test_what_was_taken_and_never_acquired_is_found(self, store: Store) -> None:
-        submit(store, new("a", rank=1.0), new("b", rank=2.0))
-        assert store.broker.take(("default",), 1, 0) == ("a",)
-        assert store.dispatcher.republish() == 0, "it may be on its way"
-        store.lapse(31)
-        assert store.dispatcher.republish() == 1
-        assert store.dispatcher.republish() == 0
-        assert ids(claim(store, limit=9)) == ["a", "b"]
+def test_an_entry_without_a_record_is_dropped_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    app = app_of_its_own()
+    broker = split(app)
+    task = app.task(job)
+    broker.publish([Queued("nobody", "default", 0.0, None)])
+    made = task(1)
+    with runner_of(app):
+        assert made.get_result(5) == 1
+    assert any("queue entries without a record were dropped: nobody" in record.getMessage() for record in caplog.records)
+    app.close()
 
-    def test_an_entry_that_is_there_twice_is_claimed_once(self, store: Store, opened: Opener) -> None:
-        submit(store, new("a"))
-        entry = record(store, "a").queued
-        assert ids(claim(store)) == ["a"]
-        store.broker.publish([entry])
-        assert ids(claim(opened())) == []
-        assert state(store, "a").claim == 1
-        assert store.broker.size("default") == 0
 
-    def test_an_entry_without_a_record_is_dropped(self, store: Store, caplog: pytest.LogCaptureFixture) -> None:
-        submit(store, new("a"), new("b"))
-        entry = record(store, "a").queued
-        store.broker.publish([attrs.evolve(entry, invocation_id="nobody", rank=-1.0)])
-        assert ids(claim(store, limit=9)) == ["a", "b"]
-        assert "queue entries without a record were dropped: nobody" in caplog.text
+def test_an_entry_that_is_there_twice_runs_once() -> None:
+    with split_stage() as (scene, broker):
+        (made,) = scene.queue()
+        broker.publish([Queued(made.invocation_id, "default", 0.0, None)] * 3)
+        worker = scene.worker()
+        (record,) = scene.claim(worker, 5)
+        assert scene.claim(worker, 5) == []
+        scene.app.orchestrator.set_invocation_result(made.invocation_id, 1, owner(record))
+        assert scene.claim(worker, 5) == []
+        assert statuses(made) == ["REGISTERED", "PENDING", "RUNNING", "SUCCESS"]
 
-    def test_a_released_slot_whose_waiter_was_never_queued_is_found(self, store: Store) -> None:
-        held = running(store, limits=limits("k"))
-        submit(store, new("a", limits=limits("k")))
-        assert ids(claim(store)) == []
-        store.state.swap([change(held, Status.SUCCESS)])
-        assert ids(claim(store)) == []
-        assert store.dispatcher.republish() == 1
-        assert ids(claim(store)) == ["a"]
 
-    def test_what_a_failed_claim_took_is_claimed_by_the_next(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        submit(store, new("a"))
+def test_an_entry_that_was_lost_is_queued_again_when_the_queue_is_empty() -> None:
+    with split_stage() as (scene, broker):
+        (made,) = scene.queue()
+        broker.purge()
+        assert scene.claim(scene.worker(), 1) == []
+        assert scene.sweep() == 1
+        assert scene.claim(scene.worker(), 1)[0].invocation_id == made.invocation_id
 
-        def fail(_ids: object, _ask: Ask) -> ClaimReply:
-            raise BackendUnavailableError("store", "it is away")
 
-        with monkeypatch.context() as away:
-            away.setattr(store.state, "acquire", fail)
-            with pytest.raises(BackendUnavailableError):
-                claim(store)
-        assert ids(claim(store)) == ["a"]
+def test_what_is_still_queued_is_not_queued_again() -> None:
+    with split_stage() as (scene, broker):
+        scene.queue(3)
+        assert scene.sweep() == 0
+        assert broker.size("default") == 3
 
-    def test_what_a_wait_took_goes_back_at_the_end(self, store: Store, opened: Opener) -> None:
-        submit(store, new("a"))
-        assert store.dispatcher.await_work(("default",), 0.0)
-        other = opened()
-        assert ids(claim(other)) == []
-        store.dispatcher.close()
-        assert ids(claim(other)) == ["a"]
+
+def test_what_is_not_due_is_not_handed_out() -> None:
+    with split_stage() as (scene, _):
+        later = scene.app.task(delay=100.0)(job)
+        made = later(1)
+        worker = scene.worker()
+        assert scene.claim(worker, 1) == []
+        assert scene.sweep() == 0
+        scene.clock.advance(101)
+        (record,) = scene.claim(worker, 1)
+        assert record.invocation_id == made.invocation_id
+
+
+def test_a_call_whose_queue_is_away_is_stored_and_found_by_the_sweep() -> None:
+    with split_stage() as (scene, broker):
+        with broker.outage.begin(), pytest.raises(BackendUnavailableError):
+            scene.task(1)
+        assert scene.app.orchestrator.count_invocations() == 1
+        assert scene.claim(scene.worker(), 1) == []
+        assert scene.sweep() == 1
+        assert len(scene.claim(scene.worker(), 1)) == 1
+
+
+def test_what_was_taken_by_a_process_that_died_before_the_swap_is_found_by_the_sweep() -> None:
+    with split_stage() as (scene, broker):
+        (made,) = scene.queue()
+        assert broker.take(("default",), 1, 0) == (made.invocation_id,)
+        assert scene.sweep() == 1
+        assert scene.claim(scene.worker(), 1)[0].invocation_id == made.invocation_id
+
+
+def test_retries_and_handed_back_work_are_queued_again() -> None:
+    with split_stage() as (scene, _):
+        (made,) = scene.queue()
+        worker = scene.worker()
+        for _ in range(3):
+            scene.claim(worker, 1)
+            assert scene.app.orchestrator.reroute_invocations([made.invocation_id], worker) == 1
+        (record,) = scene.claim(worker, 1)
+        assert record.state.interruptions == 3
+        scene.app.orchestrator.set_invocation_retry(made.invocation_id, ValueError("again"), owner(record))
+        assert scene.claim(worker, 1)[0].state.attempts == 1
+
+
+def test_a_registration_key_holds() -> None:
+    with split_stage() as (scene, broker):
+        once = scene.app.task(registration_concurrency="task")(job)
+        first, second = once(1), once(2)
+        assert second == first
+        assert second.reused
+        assert broker.size("default") == 1
+
+
+def test_an_awaited_one_moves_forward_in_its_queue(url: str) -> None:
+    order: list[str] = []
+    app = app_of_its_own(url, threads=1)
+    split(app)
+
+    def note(name: str) -> None:
+        order.append(name)
+
+    child = app.task(note)
+
+    @app.task(priority=50)
+    def parent() -> None:
+        child("awaited").get_result(10)
+
+    others: Sequence[Any] = [child(f"other {n}") for n in range(3)]
+    made = parent()
+    with runner_of(app):
+        made.get_result(10)
+        for other in others:
+            other.get_result(10)
+    assert order[0] == "awaited"
+    app.close()

@@ -210,7 +210,7 @@ def _remove_ended(step: Step, before: float, limit: int) -> int:
     for invocation_id, steps, body in ended:
         for at, seq in transitions.STEP.iter_unpack(steps):
             step.execute(sql.DROP_HISTORY, at, invocation_id, seq)
-        for label in transitions.labels(transitions.decode_body(body)[0]):
+        for label in transitions.labels(transitions.decode_body(invocation_id, body)[0]):
             step.execute(sql.DROP_LABEL, label, invocation_id)
         for statement in sql.DROP:
             step.execute(statement, invocation_id)
@@ -223,7 +223,7 @@ def _id(row: Row) -> str:
 
 def _record(row: Row) -> InvocationRecord:
     held = transitions.Held(row)
-    invocation, call = transitions.decode_body(row[14])
+    invocation, call = transitions.decode_body(held.invocation_id, row[14])
     return InvocationRecord(invocation=invocation, call=call, state=held.state, side=held.side)
 
 

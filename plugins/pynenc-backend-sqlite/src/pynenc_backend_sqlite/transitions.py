@@ -27,6 +27,7 @@ from pynenc_core.model import (
     Side,
     Signal,
     State,
+    unreadable,
 )
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 
@@ -35,8 +36,8 @@ _STATUS = {str(status): status for status in Status}
 _PLAIN_SIDE = Side()
 
 encode = msgspec.msgpack.Encoder().encode
-decode_body = msgspec.msgpack.Decoder(tuple[InvocationDTO, CallDTO]).decode
 decode_side = msgspec.msgpack.Decoder(Side).decode
+_decode_body = msgspec.msgpack.Decoder(tuple[InvocationDTO, CallDTO]).decode
 _decode_state = msgspec.msgpack.Decoder(State).decode
 _decode_payload = msgspec.msgpack.Decoder(Payload).decode
 _decode_limits = msgspec.msgpack.Decoder(tuple[Limit, ...]).decode
@@ -80,6 +81,14 @@ class Held:
         return float(self.rank if self.boost is None else min(self.boost, self.rank))
 
 
+def decode_body(invocation_id: str, body: bytes) -> tuple[InvocationDTO, CallDTO]:
+    """Return the fixed part of a record; what stands for it where it was damaged, so that one row holds up nobody."""
+    try:
+        return _decode_body(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return unreadable(invocation_id)
+
+
 def labels(invocation: InvocationDTO) -> Iterator[int]:
     """Yield the labels under which an invocation is found."""
     workflow = invocation.workflow
@@ -120,7 +129,7 @@ class RecordStep(Step):
     def record(self, held: Held, state: State | None = None) -> InvocationRecord:
         """Return the whole record."""
         body = held.body or self.execute(sql.BODY, held.invocation_id).fetchone()[0]
-        invocation, call = decode_body(body)
+        invocation, call = decode_body(held.invocation_id, body)
         return InvocationRecord(invocation=invocation, call=call, state=state or held.state, side=held.side)
 
     def limits(self, held: Held) -> tuple[Limit, ...]:
