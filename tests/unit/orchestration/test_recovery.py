@@ -12,10 +12,11 @@ import pytest
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.invocations import InvocationStatusOwnershipError
-from pynenc_core.model import Ask, Change, InvocationRecord, RunnerContext, SettleReply
+from pynenc_core.model import Ask, Change, InvocationRecord, Limit, RunnerContext, SettleReply
 from pynenc_core.orchestration.recovery import Recovery
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
+from pynenc_testkit.samples import batch, new
 from unit.orchestration.stage import LEASE, Stage, owner, sqlite_url, stage
 
 
@@ -120,6 +121,23 @@ class TestEveryStatusHasAWayOn:
                 ran.add(record.invocation_id)
                 scene.app.orchestrator.set_invocation_result(record.invocation_id, 1, owner(record))
             assert ran == {holder.invocation_id, waiting.invocation_id}
+
+    def test_who_waits_although_there_is_room_is_woken_and_no_more_than_there_is_room_for(self) -> None:
+        """As after the death of who freed a slot and did not look for waiters yet, in a store that does it in several steps."""
+        with stage() as scene:
+            both = (Limit("a", 1), Limit("b", 1))
+            waiting = [new(name, rank=float(ord(name)), limits=both if name == "x" else both[:1]) for name in "xyz"]
+            scene.engine.dispatcher.submit(batch(new("holder", limits=both[1:])))
+            assert pending_of(scene, scene.worker()).invocation_id == "holder"
+            scene.engine.dispatcher.submit(batch(*waiting))
+            found = scene.engine.state.get(["x", "y", "z"])
+            scene.engine.settle([change(record, (Status.CONCURRENCY_CONTROLLED,), by="a store") for record in found.values()])
+            assert scene.sweep() == 1
+            assert [scene.engine.state.get([name])[name].state.status for name in "xyz"] == [
+                Status.CONCURRENCY_CONTROLLED,
+                Status.REROUTED,
+                Status.CONCURRENCY_CONTROLLED,
+            ]
 
 
 def pending_of(scene: Stage, worker: RunnerContext) -> InvocationRecord:
