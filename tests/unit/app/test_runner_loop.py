@@ -221,6 +221,9 @@ def test_a_stop_drains_what_runs_and_takes_nothing_new() -> None:
     thread.start()
     eventually(lambda: ran == [1])
     runner.stop_runner_loop()
+    executor = runner.executor if isinstance(runner, ExecutorRunner) else None
+    assert isinstance(executor, ThreadExecutor)
+    eventually(lambda: executor._slots.closed)  # claiming has a second to stop
     gate.set()
     assert runner.wait_until_stopped(10)
     thread.join(5)
