@@ -14,6 +14,8 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationStatusTransitionError
 from pynenc_core.model import Change, Expect, Payload, RunnerContext
+from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 from unit.app.running import QUICK_LEASES, app_of_its_own, eventually, runner_of
