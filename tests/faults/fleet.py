@@ -117,6 +117,8 @@ class Fleet:
         self.hosts: list[Host] = []
         self.kills: dict[int, float] = {}
         """When which pid was killed, by the clock of `time.time`."""
+        self.slowest_start = 0.0
+        """Seconds from the command to the heartbeats, of the runner that took longest."""
         self._token = secrets.token_hex(8)
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -179,7 +181,9 @@ class Fleet:
         host = Host(self, runner, slots, process, log)
         self.hosts.append(host)
         if ready:
+            began = time.monotonic()
             eventually(host.is_ready, f"the start of {name}", PATIENCE)
+            self.slowest_start = max(self.slowest_start, time.monotonic() - began)
         return host
 
     def living(self) -> Iterator[Host]:

@@ -16,9 +16,10 @@ from faults.ledger import Ledger
 from faults.project import Project
 from pynenc_core.invocation import Invocation
 from pynenc_core.model import InvocationRecord
-from pynenc_core.status import FINAL
 from pynenc_testkit.stores import eventually
 
+START = 0.6
+"""Seconds in which a runner starts on a machine that has nothing else to do, and some more."""
 REPORT_VARIABLE = "PYNENC_TEST_REPORT"
 """Names a file to which each scenario's line is appended, besides being printed at the end of the run."""
 LINES: list[str] = []
@@ -54,6 +55,11 @@ class Scenario:
         return self.project.jobs
 
     @property
+    def strain(self) -> float:
+        """How much slower than promised runners start here, at least 1: others use the machine as well, and times stretch by as much."""
+        return max(1.0, self.fleet.slowest_start / START)
+
+    @property
     def ids(self) -> list[str]:
         """The ids of everything accepted."""
         return [invocation.invocation_id for invocation in self.accepted]
@@ -82,14 +88,14 @@ class Scenario:
     def finish(self, *, extra: int = 0, recovery: float | None = None, **more: object) -> Judgement:
         """Stop what still runs, judge, write the line, and insist on it.
 
-        `extra` bounds the effects that may have happened again, `recovery` the seconds of all but 1 % of the recoveries.
+        `extra` bounds the effects that may have happened again, `recovery` the seconds of all but 1 % of the recoveries on an idle machine.
         """
         codes = self.fleet.stop_all()
         leaked = self.fleet.leaked()
         found = self.checker.judge(self.ids, self.ledger.by_invocation(), self.fleet.kills)
-        in_time = recovery is None or found.recovery_p99 <= recovery
+        in_time = recovery is None or found.recovery_p99 <= recovery * self.strain
         ok = not (found.lost or found.overlaps or found.flips or leaked or any(codes)) and found.duplicated <= extra and in_time
-        self._report(
+        said = self._report(
             ok=ok,
             lost=found.lost,
             duplicated=found.duplicated,
@@ -99,9 +105,10 @@ class Scenario:
             recovery_p99=round(found.recovery_p99, 3),
             recoveries=len(found.recovery),
             kills=len(self.fleet.kills),
+            strain=round(self.strain, 1),
             **more,
         )
-        assert ok, f"{LINES[-1]}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s"
+        assert ok, f"{said}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s"
         return found
 
     def conclude(self, leaked: Sequence[int] = ()) -> None:
@@ -109,16 +116,15 @@ class Scenario:
         self._report(ok=not leaked, leaked=len(leaked))
         assert not leaked
 
-    def _report(self, **values: object) -> None:
+    def _report(self, **values: object) -> str:
+        """Write the line, unless no runner has anything to do with it; return it."""
         self._reported = True
         seconds = round(time.monotonic() - self._began, 2)
         line = {"id": self.name, "backend": "sqlite", "runner": self.runner, "seed": self.seed, **values, "seconds": seconds}
-        LINES.append(json.dumps(line))
-        if path := os.environ.get(REPORT_VARIABLE):
-            with Path(path).open("a", encoding="utf-8") as report:
-                report.write(LINES[-1] + "\n")
-
-
-def count_final(records: Iterable[InvocationRecord]) -> int:
-    """Return how many of these are final."""
-    return sum(record.state.status in FINAL for record in records)
+        text = json.dumps(line)
+        if self.runner:
+            LINES.append(text)
+            if path := os.environ.get(REPORT_VARIABLE):
+                with Path(path).open("a", encoding="utf-8") as report:
+                    report.write(text + "\n")
+        return text

@@ -114,7 +114,7 @@ def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: 
             assert host.said().count("cannot give its heartbeat") == 1
             assert "Traceback" not in host.said()
         it.finish(consuming_again=round(back, 2))
-        assert back <= 2.0
+        assert back <= 2.0 * it.strain
 
 
 @pytest.mark.parametrize("runner", BOTH)

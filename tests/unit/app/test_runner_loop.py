@@ -14,6 +14,8 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationStatusTransitionError
 from pynenc_core.model import Change, Expect, Payload, RunnerContext
+from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 from unit.app.running import QUICK_LEASES, app_of_its_own, eventually, runner_of
@@ -221,6 +223,9 @@ def test_a_stop_drains_what_runs_and_takes_nothing_new() -> None:
     thread.start()
     eventually(lambda: ran == [1])
     runner.stop_runner_loop()
+    executor = runner.executor if isinstance(runner, ExecutorRunner) else None
+    assert isinstance(executor, ThreadExecutor)
+    eventually(lambda: executor._slots.closed)  # claiming has a second to stop
     gate.set()
     assert runner.wait_until_stopped(10)
     thread.join(5)
