@@ -56,9 +56,22 @@ def test_every_command_that_it_recommends_works_on_the_store_it_leaves(tmp_path:
         assert told.stdout
 
 
+def _as_from_a_terminal() -> None:
+    """Heed interrupts, which a suite that runs in the background was started to ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_stops_the_runner_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "stdlib_index"]
-    demo = subprocess.Popen(command, cwd=tmp_path, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    demo = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_as_from_a_terminal,  # noqa: PLW1509 - no thread of this process holds a lock that a signal setting needs
+    )
     assert demo.stdout is not None
     seen = ""
     while not re.search(r"^ *[1-9][\d,]* of ", seen, re.MULTILINE):
