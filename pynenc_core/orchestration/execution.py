@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, suppress
 from contextvars import Context
 from typing import Any
@@ -20,6 +19,7 @@ from pynenc_core.model import Change, Payload
 from pynenc_core.orchestration.coroutines import run_coroutine
 from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.interrupting import UserCode
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.clock import SYSTEM_RANDOM
 from pynenc_core.ports.transitions import change, reason_of
@@ -100,7 +100,7 @@ class Execution:
 
     def _call(self, job: Job, definition: TaskDefinition, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
         args, kwargs = arguments
-        with _UserCode(job):
+        with UserCode(job):
             if definition.is_async:
                 return run_coroutine(job, self._call_async(job, definition, args, kwargs))
             around = tuple(self._engine.hooks.scopes(job.record))
@@ -203,52 +203,3 @@ class _Own:
             raise error
         finally:
             del error  # its traceback refers to this frame: a cycle, which would keep all that the task had alive
-
-
-class _UserCode:
-    """While a job's own code runs in this thread, so that a request may reach it as an exception, and only then."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def __enter__(self) -> None:
-        with self._job.lock:
-            if self._job.cancel_requested or self._job.abandoned:  # perhaps while it stood behind another one on its slot
-                raise TaskCancelled(self._job.invocation_id)
-            self._job.thread = threading.get_ident()
-            self._job.in_user_code = True
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        with self._job.lock:
-            self._job.in_user_code = False
-            if self._job.exception_set:  # take it back if it was not raised yet: it is not meant for our own code
-                _set_exception(self._job.thread, None)
-
-
-def interrupt(job: Job) -> None:
-    """Raise TaskCancelled in the thread that runs a job's own code, if it is in it; at its next step in Python code.
-
-    A coroutine is cancelled where it awaits.
-    """
-    with job.lock:
-        if not (job.cancel_requested and job.in_user_code):
-            return
-        if job.stop_coroutine is not None:
-            job.stop_coroutine()
-            return
-        error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job.invocation_id)})
-        job.exception_set = True
-        _set_exception(job.thread, error)
-
-
-def _set_exception(thread: int, error: type[BaseException] | None) -> None:
-    import ctypes  # imported late: only a cancellation needs it
-
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
-
-
-def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
-    def init(self: TaskCancelled) -> None:
-        TaskCancelled.__init__(self, invocation_id)
-
-    return init

@@ -17,13 +17,14 @@ from pynenc_core.orchestration.claiming import Claiming
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Execution, interrupt
+from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.holdings import Holdings
+from pynenc_core.orchestration.interrupting import interrupt
 from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
 from pynenc_core.orchestration.waiting import Interests
-from pynenc_core.status import FINAL
+from pynenc_core.status import FINAL, OWNED, Status
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
 _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
@@ -214,12 +215,21 @@ class ThreadExecutor:
     # Requests, and the end.
 
     def _answer(self, job: Job, signal: Signal) -> None:
-        if signal.kind is SignalKind.CANCEL:
-            if any(self._courier.exchange([self._holdings.cancelled(job, signal.by, signal.reason)]).refused):
-                return  # its own outcome came first
-            job.abandoned = True
+        if signal.kind is SignalKind.CANCEL and not self._cancel(job, signal):
+            return  # its own outcome came first
         self._interrupt_waits(job)
         interrupt(job)
+
+    def _cancel(self, job: Job, signal: Signal) -> bool:
+        paused = job.paused
+        while True:
+            (refusal,) = self._courier.exchange([self._holdings.cancelled(job, signal, paused=paused)]).refused
+            if refusal is None:
+                job.abandoned = True
+                return True
+            if refusal.claim != job.owner.claim or refusal.status not in {Status.RUNNING, Status.PAUSED}:
+                return False
+            paused = refusal.status is Status.PAUSED  # it began to wait, or went on, in the meantime
 
     def _interrupt_waits(self, job: Job) -> None:
         with job.lock:
@@ -234,7 +244,10 @@ class ThreadExecutor:
         patience.start()
         try:
             if handed:
-                self._courier.exchange(handed)
+                refused = self._courier.exchange(handed).refused
+                if any(refusal is not None and refusal.status in OWNED for refusal in refused):
+                    self._holdings.settled(handed)  # one began to wait, or went on, just now: what is still ours is looked for below
+                    self._courier.in_doubt = True
                 self._engine.logger.info("%d invocations were handed back by %s", len(handed), self._context.runner_id)
             if self._courier.in_doubt:
                 self._holdings.reconcile(self._courier)

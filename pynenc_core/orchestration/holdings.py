@@ -112,9 +112,9 @@ class Holdings:
         """Return the change that hands back a job that was claimed ahead and not begun."""
         return self._change(job, (Status.KILLED, Status.REROUTED), reason="never begun here")
 
-    def cancelled(self, job: Job, by: str, reason: str) -> Change:
+    def cancelled(self, job: Job, asked: Signal, *, paused: bool) -> Change:
         """Return the change that answers a request to cancel."""
-        return self._change(job, (Status.CANCELLED,), by=by, reason=reason)
+        return self._change(job, (Status.CANCELLED,), by=asked.by, reason=asked.reason, paused=paused)
 
     def reconcile(self, courier: Courier) -> None:
         """Hand back what the store says is ours and nobody here knows of: claimed by a call whose reply was lost."""
@@ -143,8 +143,17 @@ class Holdings:
         through = (Status.REROUTED,) if record.state.status is Status.PENDING else (Status.KILLED, Status.REROUTED)
         return change(record, through, by=self._context.runner_id, owner=record.state.owner, reason="never begun here")
 
-    def _change(self, job: Job, through: Sequence[Status], *, by: str = "", interruptions: int = 0, reason: str = "") -> Change:
-        status = Status.PAUSED if job.paused else Status.RUNNING
+    def _change(
+        self,
+        job: Job,
+        through: Sequence[Status],
+        *,
+        by: str = "",
+        interruptions: int = 0,
+        reason: str = "",
+        paused: bool | None = None,
+    ) -> Change:
+        status = Status.PAUSED if (job.paused if paused is None else paused) else Status.RUNNING
         record = attrs.evolve(job.record, state=attrs.evolve(job.record.state, status=status))
         return change(record, through, by=by or self._context.runner_id, owner=job.owner, interruptions=interruptions, reason=reason)
 
