@@ -31,10 +31,18 @@ class Judgement:
     recovery: tuple[float, ...]
     """Seconds from each kill to the next effect of what the killed process ran, sorted."""
 
+    requeued: tuple[float, ...] = ()
+    """Seconds from each kill until what the killed process ran was queued again, sorted."""
+
     @property
     def recovery_p99(self) -> float:
-        """The time within which 99 of 100 were recovered; 0 where nothing had to be."""
-        return self.recovery[math.ceil(len(self.recovery) * 0.99) - 1] if self.recovery else 0.0
+        """The time within which 99 of 100 ran again; 0 where nothing had to."""
+        return _p99(self.recovery)
+
+    @property
+    def requeued_p99(self) -> float:
+        """The time within which 99 of 100 were queued again; 0 where nothing had to be."""
+        return _p99(self.requeued)
 
 
 class Checker:
@@ -62,8 +70,10 @@ class Checker:
         records = self.records(accepted)
         lost = [each for each in accepted if each not in records or not records[each].state.final]
         overlapping, flipped = 0, 0
+        requeued: list[float] = []
         for chunk in _chunks(accepted):
-            for entries in self._state.history(chunk).values():
+            for invocation_id, entries in self._state.history(chunk).items():
+                requeued += _requeued(entries, effects.get(invocation_id, ()), kills)
                 overlapping += overlaps(entries)
                 flipped += flips(entries)
         for invocation_id, before in self._outcomes.items():
@@ -77,6 +87,7 @@ class Checker:
             flips=flipped,
             duplicated=sum(len(lines) - 1 for lines in known),
             recovery=tuple(sorted(_recoveries(known, kills))),
+            requeued=tuple(sorted(requeued)),
         )
 
 
@@ -103,6 +114,17 @@ def _recoveries(known: Iterable[Sequence[Line]], kills: Mapping[int, float]) -> 
             killed_at = kills.get(before.pid)
             if killed_at is not None and after.at >= killed_at:
                 yield after.at - killed_at
+
+
+def _requeued(entries: Sequence[InvocationHistory], lines: Sequence[Line], kills: Mapping[int, float]) -> Iterable[float]:
+    for line in lines:
+        left = [entry.at for entry in entries if entry.status_record.claim == line.claim and entry.status_record.status is Status.REROUTED]
+        if line.pid in kills and left:
+            yield left[0] - kills[line.pid]
+
+
+def _p99(ordered: Sequence[float]) -> float:
+    return ordered[math.ceil(len(ordered) * 0.99) - 1] if ordered else 0.0
 
 
 def _chunks(invocation_ids: Collection[str]) -> Iterable[list[str]]:

@@ -186,6 +186,12 @@ class Fleet:
             self.slowest_start = max(self.slowest_start, time.monotonic() - began)
         return host
 
+    def probe_start(self) -> float:
+        """Start a process with what a worker imports, and return how many seconds that takes now."""
+        began = time.monotonic()
+        self.python("-c", "import pynenc_core.worker, sqlite3").wait(PATIENCE)
+        return time.monotonic() - began
+
     def living(self) -> Iterator[Host]:
         """Yield the hosts that have not ended."""
         return (host for host in self.hosts if host.exit_code is None)

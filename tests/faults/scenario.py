@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ from pynenc_testkit.stores import eventually
 
 START = 0.6
 """Seconds in which a runner starts on a machine that has nothing else to do, and some more."""
+WORKER_START = 0.3
+"""The same of a process that only imports what a worker does."""
 REPORT_VARIABLE = "PYNENC_TEST_REPORT"
 """Names a file to which each scenario's line is appended, besides being printed at the end of the run."""
 LINES: list[str] = []
@@ -40,6 +43,7 @@ class Scenario:
         self.accepted: list[Invocation[Any]] = []
         self._began = time.monotonic()
         self._reported = False
+        self._probed = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +61,7 @@ class Scenario:
     @property
     def strain(self) -> float:
         """How much slower than promised runners start here, at least 1: others use the machine as well, and times stretch by as much."""
-        return max(1.0, self.fleet.slowest_start / START)
+        return max(1.0, self.fleet.slowest_start / START, self._probed / WORKER_START)
 
     @property
     def ids(self) -> list[str]:
@@ -85,15 +89,16 @@ class Scenario:
         eventually(lambda: self.record(invocation).state.status in statuses, f"one of {statuses}", timeout)
         return self.record(invocation)
 
-    def finish(self, *, extra: int = 0, recovery: float | None = None, **more: object) -> Judgement:
+    def finish(self, *, extra: int = 0, recovery: float = math.inf, requeued: float = math.inf, **more: object) -> Judgement:
         """Stop what still runs, judge, write the line, and insist on it.
 
-        `extra` bounds the effects that may have happened again, `recovery` the seconds of all but 1 % of the recoveries on an idle machine.
+        `extra` bounds the effects that may have happened again, `recovery` the seconds, on an idle machine, within which 99 %
+        of what the killed ran runs again, `requeued` those within which it waits for a runner again.
         """
         codes = self.fleet.stop_all()
         leaked = self.fleet.leaked()
         found = self.checker.judge(self.ids, self.ledger.by_invocation(), self.fleet.kills)
-        in_time = recovery is None or found.recovery_p99 <= recovery * self.strain
+        in_time = self._in_time(found, recovery, requeued)
         ok = not (found.lost or found.overlaps or found.flips or leaked or any(codes)) and found.duplicated <= extra and in_time
         said = self._report(
             ok=ok,
@@ -103,13 +108,21 @@ class Scenario:
             flips=found.flips,
             leaked=len(leaked),
             recovery_p99=round(found.recovery_p99, 3),
+            requeued_p99=round(found.requeued_p99, 3),
             recoveries=len(found.recovery),
             kills=len(self.fleet.kills),
             strain=round(self.strain, 1),
             **more,
         )
-        assert ok, f"{said}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s"
+        assert ok, (
+            f"{said}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s, queued again within {requeued} s"
+        )
         return found
+
+    def _in_time(self, found: Judgement, recovery: float, requeued: float) -> bool:
+        if found.recovery_p99 > recovery * self.strain or found.requeued_p99 > requeued * self.strain:
+            self._probed = self.fleet.probe_start()
+        return found.recovery_p99 <= recovery * self.strain and found.requeued_p99 <= requeued * self.strain
 
     def conclude(self, leaked: Sequence[int] = ()) -> None:
         """Write the line of a scenario in which nothing was accepted."""

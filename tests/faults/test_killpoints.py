@@ -27,11 +27,25 @@ POOL = 60
 """More than any operation has kill points."""
 
 ARMED = f"""
-from JOBS import *
-from pynenc_testkit.killpoints import KillPoint
+import os
 
-point = KillPoint.from_environ()
-armed = point.over(*{CHOKES!r})
+from JOBS import *
+from pynenc_testkit.killpoints import EXIT_CODE, KillPoint
+
+
+class Reached(KillPoint):
+    # Several threads write here: the count may pass the point between one thread's addition and its look.
+    def begin(self):
+        self.writes += 1
+        if self.writes >= self.at and not self.after:
+            os._exit(EXIT_CODE)
+
+    def end(self):
+        if self.writes >= self.at and self.after:
+            os._exit(EXIT_CODE)
+
+
+armed = Reached.from_environ().over(*{CHOKES!r})
 armed.__enter__()
 """
 
