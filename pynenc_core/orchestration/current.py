@@ -43,7 +43,9 @@ class Job:
         self.interrupt: Signal | None = None
         """A request that the running code has yet to be told of."""
         self.exception_set = False
-        """An exception was set in its thread, and may not have been raised yet."""
+        """An exception was set in its thread."""
+        self.exception_met = False
+        """That exception was raised."""
 
     @property
     def invocation_id(self) -> str:

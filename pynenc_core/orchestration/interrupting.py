@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -12,6 +13,8 @@ from pynenc_core.orchestration.current import Job
 
 _OURS = "pynenc_core"
 _CALLER = "pynenc_core.orchestration.execution"
+_DELICATE = frozenset({"importlib", "logging"})  # they would leave locks behind that the whole process needs
+_ARRIVAL = 1.0  # seconds within which a thread meets an exception that was set in it: in fact at its next step
 _LOOK, _LOOK_MOST = 0.002, 0.05  # seconds between looks whether the code has left a call to us
 
 
@@ -31,8 +34,9 @@ class UserCode:
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         with self._job.lock:
             self._job.in_user_code = False
-            if self._job.exception_set:  # take it back if it was not raised yet: it is not meant for our own code
-                _set_exception(self._job.thread, None)
+            on_its_way = self._job.exception_set and not self._job.exception_met
+        if on_its_way:
+            _meet_exception()
 
 
 def interrupt(job: Job) -> None:
@@ -43,7 +47,7 @@ def interrupt(job: Job) -> None:
     """
     import ctypes  # noqa: F401 - imported late, since only a cancellation needs it; and here, not with the job's lock held
 
-    error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job.invocation_id)})
+    error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job)})
     pause = threading.Event()
     look = _LOOK
     while True:
@@ -61,26 +65,45 @@ def interrupt(job: Job) -> None:
         look = min(look * 2, _LOOK_MOST)
 
 
+def _meet_exception() -> None:
+    """Let the exception that was set in this thread be raised here: it is not meant for our own code.
+
+    Taking it back (setting None) would leave CPython 3.11 with a pending flag that nothing clears: every loop slower from
+    then on, and the first profiled call would never return.
+    """
+    try:
+        ends = time.monotonic() + _ARRIVAL
+        while time.monotonic() < ends:
+            pass
+    except TaskCancelled:
+        return
+
+
 def _in_its_own_code(frame: FrameType | None) -> bool:
-    """Return whether no code of ours is between the task's function and what is being run."""
+    """Return whether nothing that must not be interrupted is between the task's function and what is being run."""
     between = False
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))
-        if name.partition(".")[0] == _OURS:
+        package = name.partition(".")[0]
+        if package == _OURS:
             return between and name == _CALLER
+        # A thread that is being started still goes by the number of its parent: the exception would end it, and its parent wait for ever.
+        if package in _DELICATE or (name == "threading" and frame.f_code.co_name == "start"):
+            return False
         between = True
         frame = frame.f_back
     return False
 
 
-def _set_exception(thread: int, error: type[BaseException] | None) -> None:
+def _set_exception(thread: int, error: type[BaseException]) -> None:
     import ctypes  # imported late, as above
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error))
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
-def _bound_init(invocation_id: str) -> Callable[[TaskCancelled], None]:
+def _bound_init(job: Job) -> Callable[[TaskCancelled], None]:
     def init(self: TaskCancelled) -> None:
-        TaskCancelled.__init__(self, invocation_id)
+        job.exception_met = True  # it is made when it is raised
+        TaskCancelled.__init__(self, job.invocation_id)
 
     return init

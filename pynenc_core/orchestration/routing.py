@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from pynenc_core.config import TaskSettings
+from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.identifiers import new_id
 from pynenc_core.model import Batch, InvocationDTO, NewInvocation, RunnerContext, Submitted, WorkflowIdentity
 from pynenc_core.orchestration.codec import EncodedCall
@@ -32,7 +33,7 @@ class Routing:
     def route_call(self, definition: TaskDefinition, arguments: Mapping[str, Any]) -> Submitted:
         """Register one call, bound to its parameters; return the id that stands for it.
 
-        Raises ArgumentEncodingError, PayloadTooLargeError, BackendUnavailableError.
+        Raises ArgumentEncodingError, PayloadTooLargeError, BackendUnavailableError; TaskCancelled inside a task that was.
         """
         return self._submit(definition, [self._engine.codec.encode_call(definition, arguments)])
 
@@ -44,6 +45,9 @@ class Routing:
             yield self._submit(definition, batch)
 
     def _submit(self, definition: TaskDefinition, calls: list[EncodedCall]) -> Submitted:
+        job = running_job.get()
+        if job is not None and (job.cancel_requested or job.abandoned):  # what calls us again and again is told here
+            raise TaskCancelled(job.invocation_id)
         batch_id = new_id() if len(calls) > 1 else ""
         now = self._engine.state.now()
         rank = now - definition.options.priority * self._engine.orchestrator_settings.ageing_seconds / _PRIORITY_SPAN
