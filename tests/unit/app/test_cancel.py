@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
+from functools import partial
+from typing import Any
 
 import pytest
 
 from pynenc_core.errors.invocations import InvocationCancelledError, RetryError
 from pynenc_core.errors.runners import TaskCancelled
+from pynenc_core.invocation import Invocation
 from unit.app.running import PATIENCE, Gate, app_of_its_own, eventually, runner_of, statuses, working_app
+
+
+def is_cancelled(invocation: Invocation[Any]) -> bool:
+    return invocation.status == "CANCELLED"
 
 
 def test_what_is_queued_is_cancelled_at_once_and_never_runs() -> None:
@@ -310,3 +318,108 @@ def test_a_stop_does_not_wait_for_what_was_cancelled_and_does_not_end() -> None:
         assert time.monotonic() - began < 5
     end.set()
     app.close()
+
+
+def test_a_task_that_starts_threads_when_it_is_cancelled_ends_and_its_slot_serves_others() -> None:
+    started = Gate()
+    with working_app(threads=1) as app:
+
+        @app.task
+        def busy() -> None:
+            started.reached += 1
+            ends = time.monotonic() + 10
+            while time.monotonic() < ends:
+                thread = threading.Thread(target=threading.Event().wait, args=(0.002,))
+                thread.start()
+                thread.join()
+
+        @app.task
+        def other() -> int:
+            return 1
+
+        for _ in range(3):
+            before = started.reached
+            invocation = busy()
+            started.wait_for(before + 1)
+            invocation.cancel()
+            assert other().get_result(5) == 1
+            assert invocation.status == "CANCELLED"
+
+
+def test_a_task_that_calls_us_all_the_time_leaves_no_lock_behind() -> None:
+    started = Gate()
+    with working_app(threads=2) as app:
+
+        @app.task(queue="nobody")
+        def never(n: int) -> int:
+            return n
+
+        @app.task
+        def busy() -> None:
+            started.reached += 1
+            ends = time.monotonic() + 10
+            while time.monotonic() < ends:
+                never(1).cancel()
+
+        @app.task
+        def other() -> int:
+            return 1
+
+        for _ in range(5):
+            before = started.reached
+            invocation = busy()
+            started.wait_for(before + 1)
+            invocation.cancel()
+            eventually(partial(is_cancelled, invocation), "the answer", 2)
+            assert other().get_result(5) == 1
+            assert never(1).cancel() == "cancelled"
+
+
+def test_a_request_meets_a_task_that_waits_again_and_again() -> None:
+    started = Gate()
+    with working_app(threads=2) as app:
+
+        @app.task
+        def child() -> int:
+            return 1
+
+        @app.task
+        def parent() -> int:
+            started.reached += 1
+            ends = time.monotonic() + 10
+            while time.monotonic() < ends:
+                child().get_result(10)
+            return 0
+
+        for _ in range(8):
+            before = started.reached
+            invocation = parent()
+            started.wait_for(before + 1)
+            invocation.cancel()
+            eventually(partial(is_cancelled, invocation), "the answer", 2)
+
+
+def test_a_cancellation_leaves_the_interpreter_fit_to_be_profiled() -> None:
+    """On CPython 3.11 an exception that is set in a thread and taken back hangs the first call that is profiled later."""
+    gates = [Gate() for _ in range(20)]
+    with working_app(threads=1) as app:
+
+        @app.task
+        def brief(number: int) -> int:
+            gates[number].pass_through()
+            return number
+
+        for number, gate in enumerate(gates):  # some end just as they are told
+            invocation = brief(number)
+            gate.wait_for()
+            invocation.cancel()
+            gate.open()
+            app.wait([invocation], timeout=5)
+    calls: list[str] = []
+    sys.setprofile(lambda _frame, event, _argument: calls.append(event))
+    try:
+        sorted([3, 1, 2], key=abs)
+        eventually(lambda: True, "nothing")
+    finally:
+        sys.setprofile(None)
+    assert "call" in calls
