@@ -15,7 +15,9 @@ from pynenc_core.status import Owner
 class Job:
     """One claimed invocation in the process that executes it."""
 
-    def __init__(self, record: InvocationRecord, context: RunnerContext) -> None:
+    def __init__(self, record: InvocationRecord, context: RunnerContext, home: object) -> None:
+        self.home = home
+        """The parts of the app it is an invocation of."""
         self.record = record
         """As it was claimed; of the state, only the owner and the counters stay true."""
         self.context = context
@@ -67,6 +69,12 @@ class Job:
 running_job: ContextVar[Job | None] = ContextVar("pynenc_running_job", default=None)
 current_runner: ContextVar[object | None] = ContextVar("pynenc_current_runner", default=None)
 current_context: ContextVar[RunnerContext | None] = ContextVar("pynenc_current_context", default=None)
+
+
+def running_in(home: object) -> Job | None:
+    """Return the running invocation, if it is one of the app with these parts; a task of one app may call those of another."""
+    job = running_job.get()
+    return job if job is not None and job.home is home else None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, suppress
 from contextvars import Context
 from typing import Any
@@ -186,7 +186,7 @@ class _Own:
         self.error = error
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def kept(self) -> Generator[None, None, None]:
         """Pass over whatever scopes made of an error of the task's own."""
         try:
             yield

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Change, ClaimReply, InvocationRecord, RunnerContext, Signal, SignalKind
+from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.batching import Chain
 from pynenc_core.orchestration.claiming import Claiming
 from pynenc_core.orchestration.courier import Courier
@@ -41,7 +42,7 @@ class ThreadExecutor:
         self._slots = Slots(slots)
         self._holdings = Holdings(engine, context)
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim)
-        self._courier = Courier(engine, self._claiming.ask, self._note_reply)
+        self._courier = Courier(engine, self._claiming.ask, partial(self._claiming.note_reply, deliver=self.deliver))
         self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
         self._outside = Interests(engine.state, engine.clock, engine.logger)
         self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots)
@@ -113,9 +114,6 @@ class ThreadExecutor:
             if known is None:
                 # On a thread of its own: heartbeats bring signals, and nothing may delay those.
                 threading.Thread(target=self._answer, args=(job, signal), name="pynenc-signal", daemon=True).start()
-
-    def _note_reply(self, reply: ClaimReply, want: int) -> None:
-        self._claiming.note_reply(reply, want, self.deliver)
 
     # Running.
 

@@ -55,7 +55,7 @@ class Holdings:
 
     def begin(self, record: InvocationRecord) -> Job:
         """Return the job of an invocation that is RUNNING."""
-        job = Job(record, self._context)
+        job = Job(record, self._context, self._engine)
         job.interrupt = _cancel_request(record)
         claim = (record.invocation_id, record.state.claim)
         with self._lock:

@@ -45,7 +45,7 @@ def interrupt(job: Job) -> None:
     Returns when that is done or the code has ended. While the code is inside a call to us, which may hold a lock, nothing
     is raised there: what waits for others is told by its wait.
     """
-    import ctypes  # noqa: F401 - imported late, since only a cancellation needs it; and here, not with the job's lock held
+    set_exception = _setter()  # made here, not with the job's lock held
 
     error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job)})
     pause = threading.Event()
@@ -59,7 +59,7 @@ def interrupt(job: Job) -> None:
                 return
             if _in_its_own_code(sys._current_frames().get(job.thread)):  # noqa: SLF001 - the one way to see another thread's frames
                 job.exception_set = True
-                _set_exception(job.thread, error)
+                set_exception(job.thread, error)
                 return
         pause.wait(look)
         look = min(look * 2, _LOOK_MOST)
@@ -95,10 +95,13 @@ def _in_its_own_code(frame: FrameType | None) -> bool:
     return False
 
 
-def _set_exception(thread: int, error: type[BaseException]) -> None:
-    import ctypes  # imported late, as above
+def _setter() -> Callable[[int, type[BaseException]], None]:
+    import ctypes  # imported late: only a cancellation needs it
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+    def set_exception(thread: int, error: type[BaseException]) -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+    return set_exception
 
 
 def _bound_init(job: Job) -> Callable[[TaskCancelled], None]:

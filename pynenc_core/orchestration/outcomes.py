@@ -67,7 +67,7 @@ class Outcomes:
 
     def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
         """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised."""
-        outcome = self._execution.run(Job(record, runner_context), current_runner.get())
+        outcome = self._execution.run(Job(record, runner_context, self.engine), current_runner.get())
         if outcome is not None:
             self.settle(outcome)
 

@@ -15,7 +15,7 @@ from pynenc_core.identifiers import new_id
 from pynenc_core.model import Batch, InvocationDTO, NewInvocation, RunnerContext, Submitted, WorkflowIdentity
 from pynenc_core.orchestration.codec import EncodedCall
 from pynenc_core.orchestration.concurrency import limits_of, unique_key_of
-from pynenc_core.orchestration.current import current_context, running_job
+from pynenc_core.orchestration.current import current_context, running_in, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.registry import TaskDefinition
 
@@ -61,7 +61,7 @@ class Routing:
         return self._engine.dispatcher.submit(submitted)
 
     def _new(self, definition: TaskDefinition, encoded: EncodedCall, batch_id: str, rank: float, now: float, by: str) -> NewInvocation:
-        options, job, invocation_id = definition.options, running_job.get(), new_id()
+        options, job, invocation_id = definition.options, running_in(self._engine), new_id()
         parent = job.record.invocation if job else None
         if parent is None:
             workflow = WorkflowIdentity(invocation_id, definition.task_id)
@@ -90,6 +90,9 @@ class Routing:
         """Return the context of who registers here: the current runner's, or this process's own outside of any."""
         context = current_context.get()
         if context is not None:
+            job = running_job.get()
+            if job is not None and job.home is not self._engine:  # a runner of another app, which is unknown in this store
+                self._engine.state.store_runner_context(context)
             return context
         with self._lock:
             if self._outside is None or self._outside.pid != os.getpid():
