@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from pynenc_core.errors.invocations import InvocationTimeoutError
 from pynenc_core.invocation import Invocation, SyncInvocation, wait_for_any
-from pynenc_core.orchestration.current import running_job
+from pynenc_core.orchestration.current import running_in
 from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.outcomes import Cancellation
 
@@ -81,7 +81,7 @@ class InvocationGroup(Generic[R]):
         for member in self.invocations:
             waiting.setdefault(member.invocation_id, []).append(member)
         deadline = None if timeout is None else time.monotonic() + timeout
-        inside = running_job.get() is not None
+        inside = running_in(self._orchestrator.engine) is not None
         interest = None if inside else self._orchestrator.outside.open(waiting)
         try:
             while waiting:

@@ -15,7 +15,7 @@ from pynenc_core.errors.invocations import (
     InvocationTimeoutError,
 )
 from pynenc_core.model import InvocationHistory, InvocationRecord, WorkflowIdentity
-from pynenc_core.orchestration.current import current_runner, running_job
+from pynenc_core.orchestration.current import current_runner, running_in
 from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.outcomes import Cancellation
 from pynenc_core.orchestration.registry import TaskDefinition
@@ -189,12 +189,12 @@ def wait_for_any(
     timeout: float | None,
     linger: float = 0.0,
 ) -> frozenset[str]:
-    """Wait until one of these is final, by the current runner where a task waits, else by this thread; () at the timeout.
+    """Wait until one of these is final, by the current runner where a task of this app waits, else by this thread; () at the timeout.
 
     Where a task waits, more are gathered for `linger` seconds: each time it goes on and waits again costs two writes.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    job, runner = running_job.get(), current_runner.get()
+    job, runner = running_in(orchestrator.engine), current_runner.get()
     ids = list(invocation_ids)
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())

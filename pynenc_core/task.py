@@ -13,7 +13,7 @@ from pynenc_core.errors.runners import TaskDefinitionError, TaskInMainError
 from pynenc_core.group import InvocationGroup
 from pynenc_core.identifiers import new_id, task_id
 from pynenc_core.invocation import Invocation, ReusedInvocation, SyncInvocation
-from pynenc_core.orchestration.current import running_job
+from pynenc_core.orchestration.current import running_in, running_job
 from pynenc_core.orchestration.inline import run_inline
 from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.registry import TaskDefinition
@@ -85,7 +85,7 @@ class Task(Generic[P, R]):
     def invocation(self) -> Invocation[R] | None:
         """The invocation of this task that runs in this context; None outside of one."""
         job = running_job.get()
-        if job is None or job.record.invocation.task_id != self.task_id:
+        if job is None or job.record.invocation.task_id != self.task_id or running_in(self._host.orchestrator.engine) is None:
             return None
         return Invocation(self._host.orchestrator, job.invocation_id, self.definition)
 

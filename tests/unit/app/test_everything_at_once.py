@@ -1,0 +1,105 @@
+"""Everything at once for a while: whatever happens, every invocation ends and every slot is free afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pynenc_core import Pynenc
+from pynenc_core.orchestration.executor import ThreadExecutor
+from unit.app.running import app_of_its_own, eventually, runner_of
+
+
+def tasks_of(app: Pynenc, rng: random.Random) -> list[Callable[[int], Any]]:
+    """Return tasks that fail, retry, wait in every way, and hold keys."""
+
+    @app.task(max_retries=2, retry_for=(OSError,))
+    def leaf(n: int) -> int:
+        if rng.random() < 0.1:
+            raise rng.choice([OSError, LookupError])(n)
+        if rng.random() < 0.03:
+            threading.Event().wait(0.03)
+        return n
+
+    @app.task
+    def parent(n: int) -> int:
+        done, _ = app.wait(leaf.parallelize([(i,) for i in range(n)]))
+        return len(done)
+
+    @app.task
+    async def gathering(n: int) -> int:
+        return len(await asyncio.gather(*(leaf(i).async_result() for i in range(n)), return_exceptions=True))
+
+    @app.task
+    def deep(n: int) -> int:
+        return 0 if n == 0 else 1 + deep(n - 1).result
+
+    @app.task(running_concurrency="task")
+    def alone(n: int) -> int:
+        app.wait([leaf(n)])
+        return n
+
+    return [leaf, parent, gathering, deep, alone, with_own_threads(app, leaf)]
+
+
+def with_own_threads(app: Pynenc, leaf: Callable[[int], Any]) -> Callable[[int], Any]:
+    """Return a task whose threads wait, and may outlive it."""
+
+    @app.task
+    def with_threads(n: int) -> int:
+        def look() -> None:
+            done, _ = app.wait([leaf(n)])
+            assert done
+
+        threads = [threading.Thread(target=contextvars.copy_context().run, args=(quietly, look)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        if n % 2:
+            for thread in threads:
+                thread.join()
+        return n
+
+    return with_threads
+
+
+def quietly(look: Callable[[], None]) -> None:
+    """Look, and pass over that the task was cancelled meanwhile."""
+    try:
+        look()
+    except Exception as error:  # noqa: BLE001 - a thread of a task that was cancelled is told so, in one way or another
+        assert "cancel" in str(error).lower()  # noqa: PT017 - nobody awaits this thread's exception
+
+
+@pytest.mark.parametrize(
+    ("backend", "threads", "settle_batch"),
+    [("memory", 1, 1), ("memory", 4, 1), ("memory", 4, 8), ("sqlite", 3, 1), ("sqlite", 3, 8)],
+)
+def test_all_of_it(backend: str, threads: int, settle_batch: int, tmp_path: Path) -> None:
+    rng = random.Random(7)  # noqa: S311 - the same mix each time
+    url = "memory://" if backend == "memory" else f"sqlite:///{tmp_path}/jobs.db"
+    app = app_of_its_own(url, threads=threads, runner={"settle_batch": settle_batch})
+    tasks = tasks_of(app, rng)
+    with runner_of(app) as runner:
+        made = []
+        for _ in range(15):
+            made += [rng.choice(tasks)(rng.randint(0, 5)) for _ in range(15)]
+            for each in rng.sample(made[-30:], 3):
+                each.cancel()
+            app.wait(made, timeout=0.02)
+        _, left = app.wait(made, timeout=60)
+        assert left == []
+        executor: Any = vars(runner)["executor"]
+        assert isinstance(executor, ThreadExecutor)
+        slots, holdings = executor._slots, executor._holdings
+        eventually(lambda: slots.free == threads and not holdings.jobs(), "every slot being free")
+        eventually(lambda: (slots.paused, len(holdings._known), len(executor._chains)) == (0, 0, 0), "the books being empty")
+        assert not slots._awaiting
+        assert not slots._promised
+    app.close()
