@@ -66,6 +66,10 @@ class Gate:
         """Let everybody pass."""
         self._open.set()
 
+    def close(self) -> None:
+        """Let nobody pass any more."""
+        self._open.clear()
+
     def pass_through(self) -> None:
         """Block until it is open; for tasks."""
         with self._lock:

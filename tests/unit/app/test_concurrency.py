@@ -161,6 +161,7 @@ def test_a_group_of_duplicates_yields_a_result_for_each_call() -> None:
 
         group = once.parallelize([(1,), (2,), (1,), (1,)])
         assert app.orchestrator.count_invocations() == 2
+        assert [member.reused for member in group] == [False, False, True, True]
         assert group.ordered_results(5) == [1, 2, 1, 1]
         assert sorted(group.iter_results(5)) == [1, 1, 1, 2]
 

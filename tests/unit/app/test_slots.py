@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 
 import pytest
 
@@ -60,6 +61,34 @@ def test_with_settle_batch_results_arrive_and_nothing_waits_behind_a_slow_one() 
         assert sorted(group.iter_results(5)) == list(range(50))
         assert sorted(quick.parallelize([(n,) for n in range(50)]).iter_results(5)) == list(range(50))
         gate.open()
+
+
+def test_with_settle_batch_what_stands_behind_a_slow_one_runs_elsewhere_at_once() -> None:
+    gate = Gate()
+    app = app_of_its_own(threads=2, runner={"settle_batch": 8})
+
+    @app.task
+    def mixed(n: int) -> float:
+        if n == 0:
+            gate.pass_through()
+        return time.monotonic()
+
+    with runner_of(app):
+        list(mixed.parallelize([(1,)] * 100).iter_results(20))
+        delays = []
+        for _ in range(5):
+            gate.reached = 0
+            group = mixed.parallelize([(0,), *[(n,) for n in range(1, 12)]])
+            gate.wait_for()
+            began = time.monotonic()
+            for member in group.invocations[1:]:
+                member.get_result(5)
+            delays.append(time.monotonic() - began)
+            gate.open()
+            list(group.as_completed(5))
+            gate.close()
+        assert min(delays) < 0.05, delays
+        assert sorted(delays)[2] < 0.25, delays
 
 
 def test_with_settle_batch_a_slot_that_waited_lets_nothing_wait_behind_a_slow_one() -> None:
