@@ -35,7 +35,8 @@ def tasks_of(app: Pynenc, rng: random.Random) -> list[Callable[[int], Any]]:
 
     @app.task
     async def gathering(n: int) -> int:
-        return len(await asyncio.gather(*(leaf(i).async_result() for i in range(n)), return_exceptions=True))
+        made = [leaf(i) for i in range(n)]  # first all calls: one that is refused would leave coroutines behind that nobody awaits
+        return len(await asyncio.gather(*(each.async_result() for each in made), return_exceptions=True))
 
     @app.task
     def deep(n: int) -> int:
