@@ -118,7 +118,7 @@ class WorkerRunner(ExecutorRunner):
 def main() -> int:
     """Run until told to stop; the exit code is 0 then."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child alike, and the parent decides
-    control = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    control = _take_control()
     start = msgspec.json.decode(control.readline(), type=WorkerStart)
     sys.path[:] = start.path
     try:
@@ -133,6 +133,15 @@ def main() -> int:
     worker.run()
     app.close()
     return 0
+
+
+def _take_control() -> BinaryIO:
+    """Return the pipe from the parent, and leave an empty standard input: a task that reads it must not read our control."""
+    control = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return control
 
 
 def _app(start: WorkerStart) -> Pynenc:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
 from pynenc_core import __version__
 from pynenc_core.cli import EarlyStop
-from pynenc_core.cli.exits import OK, exit_code
+from pynenc_core.cli.exits import FAILED, OK, exit_code
 from pynenc_core.cli.session import Session, common_options, muted
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.cli import CommandTypeError
@@ -90,6 +92,7 @@ def program() -> None:
 
 def run(arguments: Sequence[str], stop: EarlyStop) -> int:
     """Carry out one command line; return the exit code. Nothing but KeyboardInterrupt is raised."""
+    _have_output()
     session = Session(stop)
     session.reserved = frozenset(COMMANDS)
     try:
@@ -118,6 +121,11 @@ def _carry_out(arguments: list[str], session: Session) -> None:
         program.invoke(context)
 
 
+def _have_output() -> None:
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] # it is, where it was closed before we started
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it is the output until the process ends
+
+
 def _quietly() -> int:
     """End without a word: who read our output has seen enough. What is left in the buffer must go somewhere at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -126,6 +134,10 @@ def _quietly() -> int:
 
 def _failed(error: Exception, session: Session) -> int:
     """Say what is wrong, in one message; the traceback only where it was asked for."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO} and error.filename is None:
+        _quietly()  # or the rest of the output would fail again at exit
+        click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+        return FAILED
     if session.debug:
         traceback.print_exception(error)
     if isinstance(error, PynencError):

@@ -155,3 +155,11 @@ def test_the_console_script_is_the_same_command(project: Project) -> None:
     code = "from importlib.metadata import entry_points as p; [e] = p(group='console_scripts', name='pynenc'); e.load()(['--version'])"
     done = subprocess.run([sys.executable, "-c", code], env=dict(project.environment()), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, project.prints("--version"))
+
+
+def test_output_that_is_closed_or_full_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "pynenc_core.cli", "status", "render"]
+    closed = subprocess.run(["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, text=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    full = subprocess.run(["/bin/sh", "-c", 'exec "$@" >/dev/full', "sh", *command], capture_output=True, text=True, check=False)
+    assert (full.returncode, full.stderr) == (1, "Error: the output cannot be written: No space left on device\n")

@@ -60,6 +60,7 @@ class SQLiteCoordination(CoordinationStorage):
 
     def beat(self, runner_ids: Collection[str], lease: float, *, may_serve: bool = False) -> tuple[Signal, ...]:
         """Note that runners are alive; return the requests to what they own."""
+        self.database.must_be_there()
         with self.step() as step:
             for each in runner_ids:
                 step.execute(sql.BEAT, each, step.now, step.now + lease, may_serve)

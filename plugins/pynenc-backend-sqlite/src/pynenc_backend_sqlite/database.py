@@ -71,6 +71,7 @@ class Database:
         self._writer: Connection | None = None
         self._readers = Readers(self.connect)
         self._lookout = Readers(self.connect)
+        self._identity: tuple[int, int] | None = None
         self.number = 0
         """The app's number in this file, once it is open."""
 
@@ -99,6 +100,19 @@ class Database:
         self._turn.close()
         _abandoned.append((self._writer, self._readers, self._lookout))
         self._open_anew()
+
+    def must_be_there(self) -> None:
+        """Raise BackendUnavailableError when the file was removed or replaced since: what is written goes where nobody looks."""
+        try:
+            found = self.path.stat()
+            identity = (found.st_dev, found.st_ino)
+        except FileNotFoundError:
+            identity = None
+        if self._identity is None:
+            self._identity = identity
+        elif identity != self._identity:
+            problem = "its file was removed or replaced while it was in use"
+            raise BackendUnavailableError(self.store, problem, "put it back, or restart every process that uses it")
 
     def now(self) -> float:
         """Return the store's clock: that of this machine."""

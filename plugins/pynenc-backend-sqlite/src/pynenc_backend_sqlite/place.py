@@ -25,6 +25,10 @@ def locate(app: StoreView, part: str) -> tuple[Path, bool]:
     """
     url = app.store_url(part)
     chosen = url.partition("://")[2].removeprefix("/") or app.section(SQLiteSettings).path
+    if chosen == ":memory:" or "?" in chosen:
+        problem = f"{chosen!r} would be the name of a file"
+        remedy = "for a store in memory use memory://; options stand in [tool.pynenc.sqlite]"
+        raise BackendUnavailableError(store_name(Path(chosen)), problem, remedy)
     default = Path(".pynenc") / (re.sub(r"[^A-Za-z0-9._-]", "_", app.app_id) + ".db")
     return Path(os.path.abspath(chosen or default)), not chosen  # noqa: PTH100 - Path.resolve would follow links, which may change
 
@@ -44,7 +48,12 @@ def make_file(path: Path, *, default: bool) -> None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         problem, remedy = _unfit(path)
         if not problem:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if not os.fstat(opened).st_size:  # made just now, or an empty one that somebody made for us
+                    os.fchmod(opened, 0o600)
+            finally:
+                os.close(opened)
     except PermissionError:
         if path.is_file():
             return  # SQLite says what may not be done with it
