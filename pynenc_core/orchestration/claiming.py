@@ -110,6 +110,14 @@ class Claiming:
                 self._slots.changed.notify_all()
         return jobs
 
+    def give_up_suspect(self, invocation_id: str) -> InvocationRecord | None:
+        """Return a suspect that waits for its turn, if this is one, and do not run it."""
+        with self._slots.changed:
+            record = self._holdings.next_suspect(invocation_id)
+            self._slots.suspects_waiting = bool(self._holdings.suspects)
+            self._slots.changed.notify_all()
+        return record
+
     def _ahead(self) -> int:
         return self._settings.settle_batch if self.shortness else 1
 
@@ -140,11 +148,11 @@ class Claiming:
                     break
             if self._slots.closed:
                 return
-            alone = bool(self._holdings.suspects) and self._slots.reserve_alone()
+            alone = self._holdings.next_suspect() if self._holdings.suspects and self._slots.reserve_alone() else None
             free = 0 if alone or self._dry or self._doubt_is_due() or not self._may_claim() else self._slots.reserve_for_claim()
             idle = not alone and not free and self._has_reason()
         if alone:
-            self._run_alone(self._holdings.suspects.pop(0))
+            self._run_alone(alone)
         elif free:
             self._claim(free)
         elif not self._clear_doubt() and not self._relieve() and idle:
@@ -216,6 +224,7 @@ class Claiming:
             with self._slots.changed:
                 self._slots.suspects_waiting = bool(self._holdings.suspects)
             if job is None:
+                self._slots.nobody_alone()
                 self._holdings.drop(record.invocation_id, record.state.claim)
                 self._slots.release()
         if job is not None:

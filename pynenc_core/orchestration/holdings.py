@@ -79,6 +79,14 @@ class Holdings:
         with self._lock:
             self._jobs.pop((job.invocation_id, job.owner.claim), None)
 
+    def next_suspect(self, invocation_id: str = "") -> InvocationRecord | None:
+        """Take the first suspect that waits for its turn, or that one; None when there is none."""
+        with self._lock:
+            for index, record in enumerate(self.suspects):
+                if invocation_id in {"", record.invocation_id}:
+                    return self.suspects.pop(index)
+        return None
+
     def job(self, invocation_id: str) -> Job | None:
         """Return the job of an invocation, if it runs or waits here; of several claims the newest one's."""
         with self._lock:

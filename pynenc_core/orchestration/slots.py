@@ -24,6 +24,7 @@ class Slots:
         """Nothing new is taken until everything here is free, so that a suspect can run alone."""
         self._resuming: deque[Job] = deque()
         self._alone: Job | None = None
+        self._about_to_be_alone = False
         self._awaiting: dict[str, Job] = {}
         """By what it waits for: a paused job that waits for nothing else."""
         self._promised: set[Job] = set()
@@ -36,7 +37,7 @@ class Slots:
 
     def open_to_new(self) -> bool:
         """Return whether a slot that is free, or about to be, may go to new work. Call it with `changed` held."""
-        return not (self.closed or self.suspects_waiting or self._resuming or self._promised or self._alone)
+        return not (self.closed or self.suspects_waiting or self._resuming or self._promised or self._is_alone)
 
     def reserve_for_claim(self) -> int:
         """Take every free slot for a claim; 0 when none may go to new work. Call it with `changed` held."""
@@ -47,15 +48,25 @@ class Slots:
 
     def reserve_alone(self) -> bool:
         """Take all slots for a suspect, if all are free. Call it with `changed` held."""
-        if self.free < self.count or self._resuming or self._alone or self.closed:
+        if self.free < self.count or self._resuming or self._is_alone or self.closed:
             return False
         self.free = self.count - 1
+        self._about_to_be_alone = True
         return True
+
+    @property
+    def _is_alone(self) -> bool:
+        return self._alone is not None or self._about_to_be_alone
+
+    def nobody_alone(self) -> None:
+        """Note that the suspect for which all slots were taken does not run."""
+        with self.changed:
+            self._about_to_be_alone = False
 
     def stands_alone(self, job: Job) -> None:
         """Let nobody run beside this job, which holds a slot."""
         with self.changed:
-            self._alone = job
+            self._alone, self._about_to_be_alone = job, False
 
     def awaits_one(self, job: Job, wanted: Sequence[str]) -> None:
         """Note what a job that pauses waits for: if it is one thing only, the job goes on as soon as that is final.
@@ -101,7 +112,7 @@ class Slots:
             self._promised.discard(job)
             self._resuming.append(job)
             try:
-                while not job.abandoned and not (self._resuming[0] is job and self.free > 0 and self._alone is None):
+                while not job.abandoned and not (self._resuming[0] is job and self.free > 0 and not self._is_alone):
                     self.changed.wait()
                 if job.abandoned:
                     return False
