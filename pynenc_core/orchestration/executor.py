@@ -25,7 +25,6 @@ from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
 from pynenc_core.orchestration.waiting import Interests
-from pynenc_core.ports.transitions import change
 from pynenc_core.status import FINAL, OWNED, Status
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
@@ -110,7 +109,7 @@ class ThreadExecutor:
             job = self._holdings.job(signal.invocation_id)
             if job is None:
                 if signal.kind is SignalKind.CANCEL and (suspect := self._claiming.give_up_suspect(signal.invocation_id)):
-                    threading.Thread(target=self._cancel_suspect, args=(suspect, signal), name="pynenc-signal", daemon=True).start()
+                    self._holdings.cancel_suspect(suspect, signal, self._courier)
                 continue
             with job.lock:
                 known, job.interrupt = job.interrupt, signal
@@ -231,13 +230,6 @@ class ThreadExecutor:
             if refusal.claim != job.owner.claim or refusal.status not in {Status.RUNNING, Status.PAUSED}:
                 return False
             paused = refusal.status is Status.PAUSED  # it began to wait, or went on, in the meantime
-
-    def _cancel_suspect(self, record: InvocationRecord, asked: Signal) -> None:
-        try:
-            self._courier.exchange([change(record, (Status.CANCELLED,), by=asked.by, owner=record.state.owner, reason=asked.reason)])
-        except BackendUnavailableError:
-            return  # this process ends: recovery reads the request
-        self._holdings.drop(record.invocation_id, record.state.claim)
 
     def _interrupt_waits(self, job: Job) -> None:
         with job.lock:

@@ -87,6 +87,17 @@ class Holdings:
                     return self.suspects.pop(index)
         return None
 
+    def cancel_suspect(self, record: InvocationRecord, asked: Signal, courier: Courier) -> None:
+        """Answer a request to cancel a suspect that was taken by `next_suspect` and will not run."""
+        cancelled = change(record, (Status.CANCELLED,), by=asked.by, owner=record.state.owner, reason=asked.reason)
+
+        def send() -> None:
+            with suppress(BackendUnavailableError):  # this process ends: recovery reads the request
+                courier.exchange([cancelled])
+                self.drop(record.invocation_id, record.state.claim)
+
+        threading.Thread(target=send, name="pynenc-signal", daemon=True).start()
+
     def job(self, invocation_id: str) -> Job | None:
         """Return the job of an invocation, if it runs or waits here; of several claims the newest one's."""
         with self._lock:
