@@ -20,9 +20,21 @@ class _LoopOfThread:
     def __init__(self, runner: Any) -> None:
         self.runner = runner
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Close the loop, in its own thread."""
         with suppress(Exception):  # nobody is left who could be told
             self.runner.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def close_loop() -> None:
+    """Close this thread's event loop, if it has one: for threads of ours that end; a foreign one's is closed as it is torn down."""
+    kept: _LoopOfThread | None = getattr(_loops, "kept", None)
+    if kept is not None:
+        _loops.kept = None
+        kept.close()
 
 
 def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:

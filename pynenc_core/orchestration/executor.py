@@ -15,6 +15,7 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.batching import Chain
 from pynenc_core.orchestration.claiming import Claiming
+from pynenc_core.orchestration.coroutines import close_loop
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
@@ -45,7 +46,7 @@ class ThreadExecutor:
         self._courier = Courier(engine, self._claiming.ask, partial(self._claiming.note_reply, deliver=self.deliver))
         self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
         self._outside = Interests(engine.state, engine.clock, engine.logger)
-        self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots)
+        self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots, farewell=close_loop)
         self._chains: set[Chain] = set()
 
     @property

@@ -13,7 +13,9 @@ T = TypeVar("T")
 class WorkThreads(Generic[T]):
     """Runs `work(item)` on a thread of its own for each item handed in."""
 
-    def __init__(self, work: Callable[[T], None], keep: int) -> None:
+    def __init__(self, work: Callable[[T], None], keep: int, farewell: Callable[[], None]) -> None:
+        """`keep` is how many idle threads to keep; `farewell` is called in each thread that ends."""
+        self._farewell = farewell
         self._work = work
         self._keep = keep
         self._lock = threading.Lock()
@@ -42,6 +44,12 @@ class WorkThreads(Generic[T]):
             self._inbox.put(None)
 
     def _loop(self, item: T) -> None:
+        try:
+            self._work_on(item)
+        finally:
+            self._farewell()
+
+    def _work_on(self, item: T) -> None:
         while True:
             self._work(item)
             with self._lock:
