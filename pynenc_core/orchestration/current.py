@@ -48,6 +48,15 @@ class Job:
         """An exception was set in its thread."""
         self.exception_met = False
         """That exception was raised."""
+        self.told = False
+        """It was told by a call to us that it is cancelled, or is somebody else's."""
+
+    def tell_once(self) -> bool:
+        """Return whether the running code is to be told now: True the first time, unless an exception is on its way already."""
+        with self.lock:
+            first = not (self.told or self.exception_set)
+            self.told = True
+            return first
 
     @property
     def invocation_id(self) -> str:

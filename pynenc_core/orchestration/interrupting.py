@@ -52,7 +52,7 @@ def interrupt(job: Job) -> None:
     look = _LOOK
     while True:
         with job.lock:
-            if not (job.cancel_requested and job.in_user_code):
+            if job.told or not (job.cancel_requested and job.in_user_code):
                 return
             if job.stop_coroutine is not None:
                 job.stop_coroutine()

@@ -423,3 +423,33 @@ def test_a_cancellation_leaves_the_interpreter_fit_to_be_profiled() -> None:
     finally:
         sys.setprofile(None)
     assert "call" in calls
+
+
+def test_a_cancelled_task_may_still_call_what_undoes_its_work() -> None:
+    started = Gate()
+    with working_app(threads=2) as app:
+        undone: list[int] = []
+
+        @app.task
+        def undo(n: int) -> None:
+            undone.append(n)
+
+        @app.task(queue="nobody")
+        def step(n: int) -> int:
+            return n
+
+        @app.task
+        def work() -> None:
+            started.reached += 1
+            ends = time.monotonic() + 10
+            try:
+                while time.monotonic() < ends:
+                    step(1)
+            finally:
+                undo(7)
+
+        invocation = work()
+        started.wait_for()
+        invocation.cancel()
+        eventually(lambda: undone == [7], "the call in `finally`")
+        assert invocation.status == "CANCELLED"
