@@ -152,10 +152,3 @@ class Interests:
             return
         self._local.warned = True
         self._logger.warning("waiting for a result, and no runner is alive; start one with `pynenc runner start`")
-
-    def forget(self) -> None:
-        """End what this thread still watches."""
-        interest: Interest | None = getattr(self._local, "interest", None)
-        if interest is not None:
-            interest.close()
-            self._local.interest = None

@@ -31,6 +31,7 @@ VARIABLE = "PYNENC_TEST_KILL_AT"
 STATE_WRITES = (
     "add_batch",
     "swap",
+    "acquire",
     "mark",
     "put_blobs",
     "sweep",
@@ -41,8 +42,6 @@ STATE_WRITES = (
     "forget_runners",
     "take_lease",
     "drop_lease",
-    "take_slot",
-    "free_slots",
 )
 DISPATCHER_WRITES = ("submit", "claim", "settle", "republish")
 
