@@ -20,6 +20,7 @@ from pynenc_core.orchestration.services import RunnerDuties
 from pynenc_core.orchestration.shared import SharedCache
 from pynenc_core.orchestration.shutdown import classify_signal, stop_signals
 from pynenc_core.ports.app_records import AppInfo
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
 
 
@@ -73,9 +74,9 @@ class RunnerSide(AppParts):
         found = current_runner.get()
         return found if isinstance(found, BaseRunner) else None
 
-    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool]) -> ThreadExecutor:
-        """Return a new executor with so many slots, whose claims carry this context."""
-        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get())
+    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], gauge: Gauge) -> ThreadExecutor:
+        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
+        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get(), gauge)
 
     def open_duties(
         self,

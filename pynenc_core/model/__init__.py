@@ -47,6 +47,7 @@ from pynenc_core.model.records import (
     WorkflowIdentity,
     unreadable,
 )
+from pynenc_core.model.reports import ChildReport
 from pynenc_core.model.runners import RunnerContext
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Blob",
     "CallDTO",
     "Change",
+    "ChildReport",
     "ClaimReply",
     "Expect",
     "InvocationDTO",

@@ -15,6 +15,7 @@ from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.holdings import Holdings
 from pynenc_core.orchestration.slots import Slots
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
 
@@ -26,7 +27,16 @@ _NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not ren
 class Claiming:
     """Finds work for slots that are free; a slot that is about to be free asks for itself, in the call that settles."""
 
-    def __init__(self, engine: Engine, context: RunnerContext, slots: Slots, holdings: Holdings, may_claim: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        context: RunnerContext,
+        slots: Slots,
+        holdings: Holdings,
+        may_claim: Callable[[], bool],
+        gauge: Gauge,
+    ) -> None:
+        self._gauge = gauge
         self._engine = engine
         self._context = context
         self._slots = slots
@@ -90,6 +100,7 @@ class Claiming:
 
     def note_reply(self, reply: ClaimReply, want: int, deliver: Callable[[Sequence[Signal]], None]) -> None:
         """Learn from a reply, before anyone goes on."""
+        self._gauge.show_poll()
         if want:
             self._dry = len(reply.claimed) < want
             self._next_due = reply.next_due
@@ -209,6 +220,7 @@ class Claiming:
             timeout = min(timeout, max(0.0, self._look_again - self._engine.clock.monotonic()))
         try:
             self._engine.dispatcher.await_work(self._settings.queues, timeout)
+            self._gauge.show_poll()
         finally:
             self._awaiting = False
             self._dry = False

@@ -26,6 +26,7 @@ from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
 from pynenc_core.orchestration.waiting import Interests
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.status import FINAL, OWNED, Status
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
@@ -35,14 +36,22 @@ _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody 
 class ThreadExecutor:
     """The one executor; see the module. Made for one start: it is not started again after `drain`."""
 
-    def __init__(self, engine: Engine, context: RunnerContext, slots: int, may_claim: Callable[[], bool], runner: object) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        context: RunnerContext,
+        slots: int,
+        may_claim: Callable[[], bool],
+        runner: object,
+        gauge: Gauge,
+    ) -> None:
         self._engine = engine
         self._context = context
         self._runner = runner
         self._execution = Execution(engine)
-        self._slots = Slots(slots)
-        self._holdings = Holdings(engine, context)
-        self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim)
+        self._slots = Slots(slots, gauge)
+        self._holdings = Holdings(engine, context, gauge)
+        self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim, gauge)
         self._courier = Courier(engine, self._claiming.ask, partial(self._claiming.note_reply, deliver=self.deliver))
         self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
         self._outside = Interests(engine.state, engine.clock, engine.logger)

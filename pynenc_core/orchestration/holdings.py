@@ -16,6 +16,7 @@ from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Si
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
 
@@ -26,8 +27,9 @@ _Claim = tuple[str, int]
 class Holdings:
     """The book of one executor, kept in step with the store."""
 
-    def __init__(self, engine: Engine, context: RunnerContext) -> None:
+    def __init__(self, engine: Engine, context: RunnerContext, gauge: Gauge) -> None:
         self._engine = engine
+        self._gauge = gauge
         self._context = context
         self._lock = threading.Lock()
         self._jobs: dict[_Claim, Job] = {}
@@ -61,6 +63,7 @@ class Holdings:
         with self._lock:
             self._jobs[claim] = job
             self._known.add(claim)
+            self._gauge.show_jobs(len(self._jobs))
         return job
 
     def drop(self, invocation_id: str, claim: int) -> None:
@@ -68,6 +71,7 @@ class Holdings:
         with self._lock:
             self._jobs.pop((invocation_id, claim), None)
             self._known.discard((invocation_id, claim))
+            self._gauge.show_jobs(len(self._jobs))
 
     def settled(self, changes: Iterable[Change]) -> None:
         """Forget what these changes released."""

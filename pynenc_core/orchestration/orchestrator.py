@@ -14,6 +14,7 @@ from pynenc_core.orchestration.recovery import Recovery, announce_tasks
 from pynenc_core.orchestration.routing import Routing
 from pynenc_core.orchestration.services import Purging, RunnerDuties, Service, ServiceRole
 from pynenc_core.orchestration.waiting import Interests
+from pynenc_core.ports.gauge import Gauge
 
 
 class AppOrchestrator(Outcomes, Listings, Upkeep):
@@ -46,9 +47,16 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
         """Tell which tasks this runner knows, and bring back what was parked for want of one of them."""
         announce_tasks(self.engine, context.runner_id)
 
-    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], runner: object) -> ThreadExecutor:
-        """Return a new executor with so many slots, whose claims carry this context."""
-        return ThreadExecutor(self.engine, context, slots, may_claim, runner)
+    def open_executor(
+        self,
+        context: RunnerContext,
+        slots: int,
+        may_claim: Callable[[], bool],
+        runner: object,
+        gauge: Gauge,
+    ) -> ThreadExecutor:
+        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
+        return ThreadExecutor(self.engine, context, slots, may_claim, runner, gauge)
 
     def open_duties(
         self,

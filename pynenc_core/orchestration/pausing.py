@@ -150,7 +150,7 @@ class Pausing:
         with self._slots.changed:
             if self._slots.paused >= self._most:
                 raise WaitDepthError(job.invocation_id, self._most)
-            self._slots.paused += 1
+            self._slots.count_paused(1)
         kept, ahead = job.chain.unload()
         self._slots.awaits_one(job, wanted)
         boost = self._boost(job)
@@ -160,7 +160,7 @@ class Pausing:
         except BaseException:
             self._slots.awaits_one(job, ())
             with self._slots.changed:
-                self._slots.paused -= 1
+                self._slots.count_paused(-1)
             raise
         self._settled(kept)
         refusal = delivery.refused[-1]
@@ -171,7 +171,7 @@ class Pausing:
         if refusal is not None:
             self._slots.awaits_one(job, ())
             with self._slots.changed:
-                self._slots.paused -= 1
+                self._slots.count_paused(-1)
             self._must_be_written(job, paused, refusal)
 
     def finish(self, job: Job) -> None:
@@ -191,7 +191,7 @@ class Pausing:
         goes_on = self._slots.take_for_resume(job) if needs_slot else not job.abandoned
         self._slots.awaits_one(job, ())
         with self._slots.changed:
-            self._slots.paused -= 1
+            self._slots.count_paused(-1)
         with job.lock:
             job.paused, job.has_slot = False, goes_on and needs_slot
             signal = job.interrupt

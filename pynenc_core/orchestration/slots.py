@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from pynenc_core.orchestration.current import Job
+from pynenc_core.ports.gauge import Gauge
 
 
 class Slots:
     """So many invocations run at once. One that resumes comes before new work, and a suspect runs with nobody beside it."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, gauge: Gauge) -> None:
+        self._gauge = gauge
         self.count = count
         self.changed = threading.Condition()
         """Held while reading or changing anything here; told of every change."""
@@ -34,6 +36,11 @@ class Slots:
     def taken(self) -> int:
         """How many slots are taken, by what runs or by a claim on its way."""
         return self.count - self.free
+
+    def count_paused(self, step: int) -> None:
+        """Note that one begins (1) or ceases (-1) to wait for others. Call it with `changed` held."""
+        self.paused += step
+        self._gauge.show_paused(self.paused)
 
     def open_to_new(self) -> bool:
         """Return whether a slot that is free, or about to be, may go to new work. Call it with `changed` held."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import Signal
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.ports.runtime import Executor, seconds
 
@@ -16,9 +17,11 @@ class ExecutorRunner(BaseRunner):
 
     executor: Executor | None = None
     """Made when the runner starts; not kept when it is pickled."""
+    gauge: Gauge | None = None
+    """What its executor shows of itself; as the executor."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "executor"}
+        return {name: value for name, value in super().__getstate__().items() if name not in {"executor", "gauge"}}
 
     @staticmethod
     def mem_compatible() -> bool:
@@ -29,8 +32,14 @@ class ExecutorRunner(BaseRunner):
         """Return nothing: there are no child processes."""
         return ()
 
+    @property
+    def polled_at(self) -> float:
+        """When the store last answered a claim or a wait for work, on the monotonic clock; 0 before the first time."""
+        return self.gauge.polled_at if self.gauge is not None else 0.0
+
     def _on_start(self) -> None:
-        self.executor = self.app.open_executor(self.runner_context, self.max_parallel_slots, lambda: self.duties.may_claim)
+        self.gauge = self.gauge or Gauge()
+        self.executor = self.app.open_executor(self.runner_context, self.max_parallel_slots, lambda: self.duties.may_claim, self.gauge)
         self.executor.start()
 
     def runner_loop_iteration(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pynenc_core.config import RunnerSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
-from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.runtime import Duties, RunnerView, seconds
 from pynenc_core.ports.stopping import StopRequests
 
@@ -181,6 +181,15 @@ class BaseRunner(RunnerLifecycle):
     @abstractmethod
     def max_parallel_slots(self) -> int:
         """How many invocations may run at once."""
+
+    def children(self) -> Sequence[ChildReport]:
+        """Return the child processes that this runner has, and those that died lately; none by default."""
+        return ()
+
+    @property
+    def polled_at(self) -> float:
+        """When the store last answered a claim or a wait for work, on the monotonic clock; 0 before the first time."""
+        return 0.0
 
     @abstractmethod
     def _waiting_for_results(

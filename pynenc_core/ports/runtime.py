@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from pynenc_core.model import InvocationRecord, RunnerContext, Signal
 from pynenc_core.ports.clock import Clock
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.values import ValueCodec
 from pynenc_core.status import Owner
 
@@ -169,8 +170,8 @@ class RunnerView(StoreView, Protocol):
         """The core's rules."""
         ...
 
-    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool]) -> Executor:
-        """Return a new executor with so many slots, whose claims carry this context."""
+    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], gauge: Gauge) -> Executor:
+        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
         ...
 
     def open_duties(

@@ -1,0 +1,3 @@
+"""Runs pynenc invocations as coroutines of one event loop."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Runs pynenc invocations on threads of several processes."""
+
+from __future__ import annotations

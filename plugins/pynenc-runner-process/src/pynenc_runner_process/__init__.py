@@ -1,0 +1,3 @@
+"""Runs each pynenc invocation in a process of its own."""
+
+from __future__ import annotations

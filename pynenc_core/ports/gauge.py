@@ -1,0 +1,77 @@
+"""What a process shows of itself in a few bytes that others may look at: how busy it is, and until when something may run.
+
+The bytes may be shared memory (an `mmap` of a file that parent and child both hold), so that a parent sees them at any moment,
+also while the child computes with the interpreter's lock held. All times are seconds of the machine's monotonic clock, which on
+Linux all processes share; 0 stands for never.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+_FIELDS = ("jobs", "paused", "idle_since", "polled_at", "deadline")
+_WIDTH = struct.calcsize("=d")
+
+
+class Gauge:
+    """Five numbers, each written whole by the one process that it is about."""
+
+    SIZE = _WIDTH * len(_FIELDS)
+    """How many bytes it takes."""
+
+    def __init__(self, shown_in: memoryview | None = None) -> None:
+        """`shown_in` are at least `SIZE` writable bytes; without them nobody else looks."""
+        self._shown_in = shown_in if shown_in is not None else memoryview(bytearray(self.SIZE))
+
+    def _get(self, field: int) -> float:
+        value: float = struct.unpack_from("=d", self._shown_in, field * _WIDTH)[0]
+        return value
+
+    def _set(self, field: int, value: float) -> None:
+        struct.pack_into("=d", self._shown_in, field * _WIDTH, value)
+
+    def show_jobs(self, count: int) -> None:
+        """Show how many invocations run or wait here; notes since when there are none."""
+        if count:
+            self._set(2, 0.0)
+        elif self.idle_since == 0.0:
+            self._set(2, time.monotonic())
+        self._set(0, count)
+
+    def show_paused(self, count: int) -> None:
+        """Show how many of them wait for others, and hold no slot."""
+        self._set(1, count)
+
+    def show_poll(self) -> None:
+        """Show that the store has just answered a claim or a wait for work."""
+        self._set(3, time.monotonic())
+
+    def show_deadline(self, deadline: float) -> None:
+        """Show by when the invocation whose time is up first must have ended; 0: none has a limit."""
+        self._set(4, deadline)
+
+    @property
+    def jobs(self) -> int:
+        """How many invocations run or wait here."""
+        return int(self._get(0))
+
+    @property
+    def paused(self) -> int:
+        """How many of them wait for others."""
+        return int(self._get(1))
+
+    @property
+    def idle_since(self) -> float:
+        """Since when nothing runs or waits here; 0 while something does, and before the process has shown anything."""
+        return self._get(2)
+
+    @property
+    def polled_at(self) -> float:
+        """When the store last answered a claim or a wait for work; 0 before the first time."""
+        return self._get(3)
+
+    @property
+    def deadline(self) -> float:
+        """By when the invocation whose time is up first must have ended; 0: none has a limit."""
+        return self._get(4)
