@@ -125,8 +125,15 @@ class Duties(Protocol):
 class Orchestrator(Protocol):
     """The core's rules, as far as a runner needs them."""
 
-    def get_invocations_to_run(self, limit: int, runner_context: RunnerContext) -> tuple[InvocationRecord, ...]:
-        """Claim up to `limit` invocations for this runner, already RUNNING; never blocks."""
+    def get_invocations_to_run(
+        self, limit: int, runner_context: RunnerContext, *, isolated: bool = False, awaited_only: bool = False
+    ) -> tuple[InvocationRecord, ...]:
+        """Claim up to `limit` invocations for this runner, already RUNNING; never blocks.
+
+        Say `isolated` where nothing else runs, or will begin, in the process where each of them will run: then also those
+        are started that have to run alone, as they were running beside others when their process died; without it they
+        are left to other runners for a second. With `awaited_only` only what somebody waits for is claimed.
+        """
         ...
 
     def await_work(self, timeout: float) -> bool:
