@@ -22,6 +22,7 @@ from pynenc_core.status import Status
 _FAREWELL = 2.0  # seconds for which a call to the store that is on its way may hold up the end
 _FAR = float("inf")
 _NOT_ALLOWED_LOOK = 0.5  # seconds between looks while this runner could not renew its lease
+_OVERDUE = 5.0  # seconds after its time at which a wait for work does not count as going well any more
 
 
 class Claiming:
@@ -54,6 +55,8 @@ class Claiming:
         self._loaded: Callable[[], bool]
         self._awaiting = False
         self._awaits_until = _FAR
+        self.rests_until = 0.0
+        """Until when the claimer may well ask the store nothing: it waits for work or for a slot."""
         self._thread: threading.Thread | None = None
 
     def start(
@@ -154,9 +157,11 @@ class Claiming:
     def _claim_once(self) -> None:
         with self._slots.changed:
             while not (self._slots.closed or self._has_reason() or self._doubt_is_due()):
+                self.rests_until = _FAR
                 self._slots.changed.wait(self._longest_wait())
                 if self._settings.settle_batch > 1:
                     break
+            self.rests_until = 0.0
             if self._slots.closed:
                 return
             alone = self._holdings.next_suspect() if self._holdings.suspects and self._slots.reserve_alone() else None
@@ -218,10 +223,11 @@ class Claiming:
             timeout = min(timeout, PATIENCE)
         if self._look_again is not None:
             timeout = min(timeout, max(0.0, self._look_again - self._engine.clock.monotonic()))
+        self.rests_until = self._engine.clock.monotonic() + timeout + _OVERDUE
         try:
-            self._engine.dispatcher.await_work(self._settings.queues, timeout)
-            self._gauge.show_poll()
+            self._engine.dispatcher.await_work(self._settings.queues, timeout)  # no sign that the store answers: it may not be asked
         finally:
+            self.rests_until = 0.0
             self._awaiting = False
             self._dry = False
 

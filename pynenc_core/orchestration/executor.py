@@ -49,6 +49,7 @@ class ThreadExecutor:
         self._context = context
         self._runner = runner
         self._execution = Execution(engine)
+        self._gauge = gauge
         self._slots = Slots(slots, gauge)
         self._holdings = Holdings(engine, context, gauge)
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim, gauge)
@@ -114,7 +115,9 @@ class ThreadExecutor:
         return self._pausing.wait(job, invocation_ids, timeout, linger)
 
     def deliver(self, signals: Sequence[Signal]) -> None:
-        """Hand requests to the invocations they are for; those that are not here are passed over."""
+        """Hand requests to the invocations they are for; those that are not here are passed over. Each heartbeat calls it."""
+        if self._engine.clock.monotonic() < self._claiming.rests_until and not self._courier.in_doubt:
+            self._gauge.show_poll()  # with nothing to ask and no call that failed, an answered heartbeat is as good as a claim
         for signal in signals:
             job = self._holdings.job(signal.invocation_id)
             if job is None:

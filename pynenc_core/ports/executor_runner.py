@@ -34,7 +34,7 @@ class ExecutorRunner(BaseRunner):
 
     @property
     def polled_at(self) -> float:
-        """When the store last answered a claim or a wait for work, on the monotonic clock; 0 before the first time."""
+        """When the store last answered a claim, or a heartbeat with nothing to claim for, on the monotonic clock; 0: never yet."""
         return self.gauge.polled_at if self.gauge is not None else 0.0
 
     def _on_start(self) -> None:

@@ -44,7 +44,7 @@ class Gauge:
         self._set(1, count)
 
     def show_poll(self) -> None:
-        """Show that the store has just answered a claim or a wait for work."""
+        """Show that the store has just answered a claim, or a heartbeat while there was nothing to claim for."""
         self._set(3, time.monotonic())
 
     def show_deadline(self, deadline: float) -> None:
@@ -68,7 +68,7 @@ class Gauge:
 
     @property
     def polled_at(self) -> float:
-        """When the store last answered a claim or a wait for work; 0 before the first time."""
+        """When the store last answered a claim, or a heartbeat while there was nothing to claim for; 0 before the first time."""
         return self._get(3)
 
     @property

@@ -188,7 +188,7 @@ class BaseRunner(RunnerLifecycle):
 
     @property
     def polled_at(self) -> float:
-        """When the store last answered a claim or a wait for work, on the monotonic clock; 0 before the first time."""
+        """When the store last answered a claim, or a heartbeat with nothing to claim for, on the monotonic clock; 0: never yet."""
         return 0.0
 
     @abstractmethod
