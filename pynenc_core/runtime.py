@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from contextlib import AbstractContextManager
@@ -112,6 +113,11 @@ class RunnerSide(AppParts):
             modules=list(self.tasks.modules()),
         )
         return [sys.executable, "-m", "pynenc_core.worker", start.locator], msgspec.json.encode(start) + b"\n"
+
+    def exit_reason(self, context: RunnerContext, returncode: int) -> str:
+        """Return why a child process ended; `returncode` is negative for a signal."""
+        del context
+        return f"killed by {signal.Signals(-returncode).name}" if returncode < 0 else f"exit code {returncode}"
 
     def import_task_modules(self) -> None:
         """Import the modules in which tasks are; a failed import is a warning that names it."""

@@ -1,18 +1,20 @@
-"""The main of every child process: `python -m pynenc_core.worker <locator>`, told the rest on its standard input.
+"""The main of every child process: `python -m pynenc_core.worker <locator>`, told the rest over the socket that is its standard input.
 
-The first line is a `WorkerStart`; then come lines of control: `{"stop": grace_seconds}`, and, with each heartbeat that the
-parent gives, `{"signals": [...]}` with requests for what runs here. When standard input ends, the parent is gone: what runs
-is handed back at once.
+With the first byte comes the descriptor of its gauge, then a line with a `WorkerStart`; then come lines of control, and it
+answers with lines of its own: `ports.control`. When the socket ends, the parent is gone: what runs is handed back at once.
 """
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
 import signal
+import socket
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -21,20 +23,34 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
 from pynenc_core.locator import load
 from pynenc_core.logs import install_handler
-from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.model import RunnerContext
 from pynenc_core.plugins import PluginSnapshot
+from pynenc_core.ports.control import CONTROL, Control, Report, line
 from pynenc_core.ports.executor_runner import ExecutorRunner
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runtime import Duties
 from pynenc_core.runtime import WorkerStart
 
 _FAILED_START = 70  # EX_SOFTWARE of sysexits.h: trying again at once would end the same way
 
 
-class Control(msgspec.Struct):
-    """One line of control."""
+class Parent:
+    """The runner that started this process, at the other end of a socket."""
 
-    stop: float | None = None
-    signals: list[Signal] | None = None
+    def __init__(self, control: socket.socket) -> None:
+        """Take the gauge that the parent shares. Raises EOFError when it is gone already."""
+        self._socket = control
+        first, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not first or not descriptors:
+            raise EOFError
+        self.gauge = Gauge(memoryview(mmap.mmap(descriptors[0], mmap.PAGESIZE)))
+        os.close(descriptors[0])
+        self.lines = control.makefile("rb")
+
+    def tell(self, report: Report) -> None:
+        """Say something; if the parent is gone, the end of its lines will tell."""
+        with contextlib.suppress(OSError):
+            self._socket.sendall(line(report))
 
 
 class NoDuties:
@@ -69,9 +85,11 @@ class NoDuties:
 class WorkerRunner(ExecutorRunner):
     """Runs invocations in a child process, under the runner id that its parent gave it."""
 
-    def __init__(self, app: Pynenc, context: RunnerContext, slots: int) -> None:
+    def __init__(self, app: Pynenc, context: RunnerContext, slots: int, parent: Parent) -> None:
         super().__init__(app, runner_context=context)
         self._slots = slots
+        self._parent = parent
+        self.gauge = parent.gauge
         self._grace = self.conf.grace_period_sec
 
     def _open_duties(self) -> Duties:
@@ -101,43 +119,45 @@ class WorkerRunner(ExecutorRunner):
         del signum  # the parent has said why
         self.logger.debug("worker %s stops", self.runner_id)
 
-    def obey(self, control: BinaryIO) -> None:
+    def obey(self) -> None:
         """Carry out lines of control until they end."""
-        for line in control:
-            told = msgspec.json.decode(line, type=Control)
-            if told.signals is not None:
-                self._lease.note_renewal()  # such a line comes with each heartbeat
-                self._deliver(told.signals)
-            if told.stop is not None:
-                self._grace = told.stop
-                self.stop_runner_loop()
+        for each in self._parent.lines:
+            self._carry_out(CONTROL.decode(each))
         self.hurry.set()
         self.stop_runner_loop()
+
+    def _carry_out(self, told: Control) -> None:
+        if told.signals is not None:
+            self._lease.note_renewal()  # such a line comes with each heartbeat
+            self._deliver(told.signals)
+        if told.stop is not None:
+            self._grace = told.stop
+            self.stop_runner_loop()
 
 
 def main() -> int:
     """Run until told to stop; the exit code is 0 then."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child alike, and the parent decides
-    control = _take_control()
-    start = msgspec.json.decode(control.readline(), type=WorkerStart)
+    parent = Parent(_take_control())
+    start = msgspec.json.decode(parent.lines.readline(), type=WorkerStart)
     sys.path[:] = start.path
     try:
         app = _app(start)
-        worker = WorkerRunner(app, start.context.in_process(os.getpid()), start.slots)
+        worker = WorkerRunner(app, start.context.in_process(os.getpid()), start.slots, parent)
     except (PynencError, ImportError) as error:
         if isinstance(error, BackendUnavailableError):
             raise
         sys.stderr.write(f"pynenc worker: {error}\n")
         return _FAILED_START
-    threading.Thread(target=worker.obey, args=(control,), name="pynenc-control", daemon=True).start()
+    threading.Thread(target=worker.obey, name="pynenc-control", daemon=True).start()
     worker.run()
     app.close()
     return 0
 
 
-def _take_control() -> BinaryIO:
-    """Return the pipe from the parent, and leave an empty standard input: a task that reads it must not read our control."""
-    control = os.fdopen(os.dup(0), "rb")
+def _take_control() -> socket.socket:
+    """Return the socket to the parent, and leave an empty standard input: a task that reads it must not read our control."""
+    control = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -17,10 +17,11 @@ from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.holdings import unrunnable
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.transitions import change, owned_change, raise_refusal, reason_of
-from pynenc_core.status import OWNED, Owner, Status
+from pynenc_core.status import CLAIMABLE, OWNED, Owner, Status
 
 _PAGE = 200
 _SUSPECT_AGAIN = 1.0  # seconds for which a suspect is left to a runner that can run it alone
+_WAITING = CLAIMABLE - {Status.SCHEDULED}  # what is not due yet needs nobody now
 
 
 class Cancellation(StrEnum):
@@ -135,6 +136,18 @@ class Outcomes:
             count += handed
             if not handed:
                 break
+        return count
+
+    def end_overdue(self, runner_id: str) -> int:
+        """Move on all that a runner owned which was killed since something overran its hard timeout; return how many."""
+        return self.reroute_owned(runner_id)
+
+    def waiting_work(self, most: int) -> int:
+        """Return how many invocations could be claimed now, counting no further than `most`."""
+        count = 0
+        for queue in self.engine.runner_settings.queues:
+            if count < most:
+                count += len(self.engine.state.find(Query(statuses=_WAITING, queue=queue), limit=most - count))
         return count
 
     def kill_and_reroute(self, invocation_id: str, runner_id: str) -> bool:

@@ -160,6 +160,14 @@ class Orchestrator(Protocol):
         """Hand back all that a runner owns which was stopped on purpose, as interruptions; return how many."""
         ...
 
+    def end_overdue(self, runner_id: str) -> int:
+        """Move on all that a runner owned which was killed since something overran its hard timeout; return how many."""
+        ...
+
+    def waiting_work(self, most: int) -> int:
+        """Return how many invocations could be claimed now, counting no further than `most`."""
+        ...
+
     def hand_on(self, runner_id: str, exit_reason: str) -> int:
         """Recover everything a dead runner owned, at once; return how many invocations."""
         ...
@@ -214,6 +222,10 @@ class RunnerView(StoreView, Protocol):
 
         Raises AppLocatorError when another process could not find this app.
         """
+        ...
+
+    def exit_reason(self, context: RunnerContext, returncode: int) -> str:
+        """Return why a child process ended; `returncode` is negative for a signal."""
         ...
 
     def import_task_modules(self) -> None:
