@@ -1,0 +1,142 @@
+"""What runners of worker processes have in common: they start them, tell them things, and move on what the dead owned."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from pynenc_core.errors.runners import RunnerNotExecutableError
+from pynenc_core.model import ChildReport, RunnerContext, Signal
+from pynenc_core.ports.children import Child, spawned
+from pynenc_core.ports.runner import BaseRunner
+
+_SOON = 2.0  # seconds: a child that dies sooner after its start, and had no work, is started again with growing delays
+_DELAY_MOST = 30.0
+_OVERRUN = 0.5  # seconds that a child has for ending by itself what has run too long
+_REMEMBERED = 20  # dead children, for the report of a shutdown
+
+
+class WorkersRunner(BaseRunner):
+    """A runner of worker processes. Each has a runner id of its own and runs the core's executor."""
+
+    worker_class_name: ClassVar[str] = "Worker"
+    """What history calls a worker."""
+    _workers: list[Child]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._begin_without_workers()
+
+    def _begin_without_workers(self) -> None:
+        self._workers = []
+        self._dead: deque[ChildReport] = deque(maxlen=_REMEMBERED)
+        self._ends: dict[str, Callable[[str], int]] = {}
+        """What to do with the work of a worker that this runner ended itself, by its runner id."""
+        self._early_deaths = 0
+        self._next_spawn = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        processes = {"_workers", "_dead", "_ends"}  # they belong to the process that started them
+        return {name: value for name, value in super().__getstate__().items() if name not in processes}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self._begin_without_workers()
+        super().__setstate__(state)
+
+    @staticmethod
+    def mem_compatible() -> bool:
+        """Return False: the workers are other processes."""
+        return False
+
+    @property
+    @abstractmethod
+    def slots_per_worker(self) -> int:
+        """How many invocations may run at once in one worker."""
+
+    def get_active_child_runner_ids(self) -> Collection[str]:
+        """Return the runner ids of the workers that are alive."""
+        return [worker.runner_id for worker in list(self._workers) if worker.alive]
+
+    def children(self) -> Sequence[ChildReport]:
+        """Return the workers, and those that died lately."""
+        return [*(worker.report() for worker in list(self._workers)), *self._dead]
+
+    @property
+    def polled_at(self) -> float:
+        """When the store last answered one of the workers."""
+        return max((worker.gauge.polled_at for worker in list(self._workers)), default=0.0)
+
+    def _spawn(self) -> Child | None:
+        """Start a worker; None when that fails, and then it is tried again after a while."""
+        context = RunnerContext.of_this_process(self.worker_class_name, parent=self.runner_context)
+        try:
+            worker = self._start(context)
+        except OSError as error:
+            self._delay_spawn()
+            self.logger.error("runner %s cannot start a worker (%s); it tries again", self.runner_id, error)  # noqa: TRY400 - no defect of ours
+            return None
+        self._workers.append(worker)
+        self._register_new_child_runner_context(worker.context)
+        return worker
+
+    def _start(self, context: RunnerContext) -> Child:
+        command, first_line = self.app.worker_command(context, self.slots_per_worker)
+        return Child(context, spawned(command), first_line, ended=self.wake)
+
+    def _delay_spawn(self) -> None:
+        self._early_deaths += 1
+        self._next_spawn = time.monotonic() + min(0.1 * 2**self._early_deaths, _DELAY_MOST)
+
+    # The dead.
+
+    def _kill_overdue(self) -> None:
+        """Kill workers in which something has run too long and which did not end it, as code that keeps the interpreter's lock."""
+        for worker in self._workers:
+            if worker.alive and 0.0 < worker.gauge.deadline < time.monotonic() - _OVERRUN:
+                self.logger.warning("worker %s is killed: what runs in it did not end at its hard timeout", worker.runner_id)
+                self._end(worker, self.app.orchestrator.end_overdue)
+
+    def _end(self, worker: Child, work: Callable[[str], int]) -> None:
+        """Kill a worker; `work` takes its runner id, and moves on what it owned."""
+        self._ends[worker.runner_id] = work
+        worker.kill()
+
+    def _bury(self) -> None:
+        for worker in [worker for worker in self._workers if not worker.alive]:
+            self._dead.append(self._bury_one(worker))
+            self._workers.remove(worker)  # last: while the store is away it stays, and is tried again
+            self._ends.pop(worker.runner_id, None)
+            worker.close()
+
+    def _bury_one(self, worker: Child) -> ChildReport:
+        """Move on what a dead worker owned. Raises BackendUnavailableError."""
+        code = worker.process.returncode or 0
+        reason = self.app.exit_reason(worker.context, code)
+        ended_here = self._ends.get(worker.runner_id)
+        if ended_here is not None:
+            handed = ended_here(worker.runner_id)
+        elif code != 0:
+            handed = self._hand_on([(worker.runner_id, reason)])
+        else:  # as it was asked to: it owns nothing any more, and nobody need wait for its lease
+            handed = self.app.orchestrator.hand_on(worker.runner_id, reason)
+        if code != 0 and ended_here is None and not handed and time.monotonic() - worker.started_at < _SOON:
+            self._delay_spawn()
+        else:  # one that had work to hand on did start well: what ran in it is charged, and set aside if it goes on so
+            self._early_deaths = 0
+        return worker.report(reason)
+
+    def _deliver(self, signals: Sequence[Signal]) -> None:
+        for worker in list(self._workers):
+            worker.deliver(signals)
+
+    def _waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        del running_invocation_id, result_invocation_ids, runner_args  # invocations wait in the workers, whose executor does it
+        raise RunnerNotExecutableError(type(self).__name__, "_waiting_for_results")
