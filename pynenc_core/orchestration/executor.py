@@ -48,6 +48,7 @@ class ThreadExecutor:
         self._engine = engine
         self._context = context
         self._runner = runner
+        self._gauge = gauge
         self._execution = Execution(engine)
         self._gauge = gauge
         self._slots = Slots(slots, gauge)
@@ -71,6 +72,7 @@ class ThreadExecutor:
 
     def start(self) -> None:
         """Begin to claim and to run."""
+        self._gauge.show_jobs(0)
         self._claiming.start(self._courier, self._hand, self._relieve, self._loaded)
 
     def stop_claiming(self) -> None:

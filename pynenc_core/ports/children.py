@@ -70,6 +70,8 @@ class Child:
         self._lock = threading.Lock()
         self.sent = 0
         """How many lines it was sent after the first."""
+        self.stops = False
+        """It was asked to stop."""
         self._said = b""
         try:
             with theirs, _shared_bytes() as shown:
@@ -100,6 +102,7 @@ class Child:
 
     def ask_to_stop(self, grace: float) -> None:
         """Let it end what runs within `grace` seconds, hand back the rest, and exit."""
+        self.stops = True
         self.tell(Control(stop=grace))
 
     def hurry(self) -> None:

@@ -1,0 +1,26 @@
+"""The multi-thread runner under the kit's contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pynenc_testkit.contracts import PluginContract, RunnerContract
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "runner-multi-thread"
+
+
+class TestRunnerOfProcesses(RunnerContract):
+    runner: ClassVar[str] = "multi-thread"
+
+    def settings(self, slots: int) -> Mapping[str, object]:
+        return {"max_threads": 1, "max_processes": slots}
+
+
+class TestRunnerOfThreads(RunnerContract):
+    runner: ClassVar[str] = "multi-thread"
+
+    def settings(self, slots: int) -> Mapping[str, object]:
+        return {"max_threads": slots, "max_processes": 1}
