@@ -63,18 +63,66 @@ def _default_decision(failure: Failure) -> RetryDecision:
     return RetryDecision(again=True, delay=delay * (1 + options.retry_jitter * SYSTEM_RANDOM.uniform(-1, 1)))
 
 
+@attrs.define(eq=False)
+class Ready:
+    """A job of which only its own code is left to run: its arguments are decoded."""
+
+    job: Job
+    definition: TaskDefinition
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    context: Context
+    """In which it runs, and in nothing else."""
+
+
+@attrs.define(eq=False)
+class Ended:
+    """What a job's own code returned or raised."""
+
+    ready: Ready
+    value: Any = None
+    error: BaseException | None = None
+
+
 class Execution:
-    """Executes jobs of one process; asked by the executor, and by runners that bring their own threads or processes."""
+    """Executes jobs of one process; asked by the executor, and by runners that bring their own threads or processes.
+
+    In three steps: `prepare` and `conclude` may block on the store, and what is between them is the task's own code, which
+    runs in this thread (`call`) or on an event loop that nothing may block (`call_on_loop`).
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def run(self, job: Job, runner: object) -> Change | None:
-        """Execute in a fresh context and return the change to settle; None when the job was abandoned meanwhile."""
-        outcome: Change | None = Context().run(self._run, job, runner)
-        return None if job.abandoned else outcome
+        """Execute in this thread and return the change to settle; None when the job was abandoned meanwhile."""
+        ready = self.prepare(job, runner)
+        return self.conclude(self.call(ready)) if isinstance(ready, Ready) else _unless_abandoned(job, ready)
 
-    def _run(self, job: Job, runner: object) -> Change | None:
+    def prepare(self, job: Job, runner: object) -> Ready | Change:
+        """Decode the arguments; return the change to settle where there is nothing to run. Raises BackendUnavailableError."""
+        context = Context()
+        return context.run(self._prepare, job, runner, context)
+
+    def call(self, ready: Ready) -> Ended:
+        """Run a job's own code in this thread, a coroutine on a loop of the thread's own."""
+        return ready.context.run(self._call, ready)
+
+    async def call_on_loop(self, ready: Ready) -> Ended:
+        """Run the coroutine of a job whose `stop_coroutine` is set, in an asyncio task that has the job's context."""
+        try:
+            with UserCode(ready.job):
+                return Ended(ready, await self._call_async(ready))
+        except BaseException as error:  # noqa: BLE001 - as in `_call`
+            return Ended(ready, error=error)
+
+    def conclude(self, ended: Ended) -> Change | None:
+        """Encode what came of a job; return the change to settle, None when the job was abandoned meanwhile."""
+        job = ended.ready.job
+        outcome: Change = ended.ready.context.run(self._conclude, job, ended)
+        return _unless_abandoned(job, outcome)
+
+    def _prepare(self, job: Job, runner: object, context: Context) -> Ready | Change:
         current_runner.set(runner)
         current_context.set(job.context)
         running_job.set(job)
@@ -82,51 +130,61 @@ class Execution:
         if definition is None:
             return self._set_aside(job, UnknownTaskError(job.record.invocation.task_id, self._engine.app_id))
         try:
-            arguments = self._engine.codec.decode_arguments(definition, job.record.call)
+            args, kwargs = self._engine.codec.decode_arguments(definition, job.record.call)
         except PayloadDecodingError as error:
             return self._set_aside(job, error)
         except BackendUnavailableError:
             raise  # says nothing about the invocation
         except Exception as error:  # noqa: BLE001 - tried again it would raise again, for ever
             return self._failed(job, definition, error)
+        return Ready(job, definition, args, kwargs, context)
+
+    def _call(self, ready: Ready) -> Ended:
         try:
-            value = self._call(job, definition, arguments)
-            outcome, blobs = self._engine.codec.encode_result(definition, value)
-        except TaskCancelled as error:
-            return self._cancelled(job) if job.cancel_requested else self._failed(job, definition, error)
+            with UserCode(ready.job):
+                if ready.definition.is_async:
+                    return Ended(ready, run_coroutine(ready.job, self._call_async(ready)))
+                return Ended(ready, self._call_function(ready))
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like end the task, never the worker
-            return self._failed(job, definition, error)
-        return self._change(job, (Status.SUCCESS,), outcome=outcome, blobs=blobs)
+            return Ended(ready, error=error)
 
-    def _call(self, job: Job, definition: TaskDefinition, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
-        args, kwargs = arguments
-        with UserCode(job):
-            if definition.is_async:
-                return run_coroutine(job, self._call_async(job, definition, args, kwargs))
-            around = tuple(self._engine.hooks.scopes(job.record))
-            if not around:
-                return definition.function(*args, **kwargs)
-            own = _Own()
-            with own.kept(), ExitStack() as scopes:
-                for scope in around:
-                    if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
-                        scopes.enter_context(scope)
-                with own:
-                    own.value = definition.function(*args, **kwargs)
-            return own.outcome()
+    def _call_function(self, ready: Ready) -> Any:
+        around = tuple(self._engine.hooks.scopes(ready.job.record))
+        if not around:
+            return ready.definition.function(*ready.args, **ready.kwargs)
+        own = _Own()
+        with own.kept(), ExitStack() as scopes:
+            for scope in around:
+                if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
+                    scopes.enter_context(scope)
+            with own:
+                own.value = ready.definition.function(*ready.args, **ready.kwargs)
+        return own.outcome()
 
-    async def _call_async(self, job: Job, definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _call_async(self, ready: Ready) -> Any:
         own = _Own()
         with own.kept():
             async with AsyncExitStack() as scopes:
-                for scope in self._engine.hooks.scopes(job.record):
+                for scope in self._engine.hooks.scopes(ready.job.record):
                     if isinstance(scope, AbstractAsyncContextManager):
                         await scopes.enter_async_context(scope)
                     else:
                         scopes.enter_context(scope)
                 with own:
-                    own.value = await definition.function(*args, **kwargs)
+                    own.value = await ready.definition.function(*ready.args, **ready.kwargs)
         return own.outcome()
+
+    def _conclude(self, job: Job, ended: Ended) -> Change:
+        definition = ended.ready.definition
+        if isinstance(ended.error, TaskCancelled) and job.cancel_requested:
+            return self._cancelled(job)
+        if ended.error is not None:
+            return self._failed(job, definition, ended.error)
+        try:
+            outcome, blobs = self._engine.codec.encode_result(definition, ended.value)
+        except BaseException as error:  # noqa: BLE001 - it runs code of the value's class
+            return self._failed(job, definition, error)
+        return self._change(job, (Status.SUCCESS,), outcome=outcome, blobs=blobs)
 
     def _failed(self, job: Job, definition: TaskDefinition, error: BaseException) -> Change:
         outcome, blobs = self._engine.codec.encode_error(error)
@@ -170,6 +228,10 @@ class Execution:
     ) -> Change:
         suspect = False if job.record.state.suspect else None  # it has ended once without taking its process down
         return change(job.record, through, by=job.context.runner_id, owner=job.owner, outcome=outcome, suspect=suspect, **details)
+
+
+def _unless_abandoned(job: Job, outcome: Change) -> Change | None:
+    return None if job.abandoned else outcome
 
 
 class _Own:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from typing import TypeVar
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
-from pynenc_core.orchestration.batching import Chain
 from pynenc_core.orchestration.claiming import Claiming
 from pynenc_core.orchestration.coroutines import close_loop
 from pynenc_core.orchestration.courier import Courier
@@ -23,12 +23,14 @@ from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.holdings import Holdings
 from pynenc_core.orchestration.interrupting import interrupt
 from pynenc_core.orchestration.pausing import Pausing
+from pynenc_core.orchestration.settling import End, Settling
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
 from pynenc_core.orchestration.waiting import Interests
 from pynenc_core.ports.gauge import Gauge
-from pynenc_core.status import FINAL, OWNED, Status
+from pynenc_core.status import OWNED, Status
 
+R = TypeVar("R")
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
 _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
 
@@ -50,15 +52,14 @@ class ThreadExecutor:
         self._runner = runner
         self._gauge = gauge
         self._execution = Execution(engine)
-        self._gauge = gauge
         self._slots = Slots(slots, gauge)
         self._holdings = Holdings(engine, context, gauge)
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim, gauge)
         self._courier = Courier(engine, self._claiming.ask, partial(self._claiming.note_reply, deliver=self.deliver))
         self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
         self._outside = Interests(engine.state, engine.clock, engine.logger)
-        self._threads: WorkThreads[Job] = WorkThreads(self._run_chain, keep=slots, farewell=close_loop)
-        self._chains: set[Chain] = set()
+        self._threads = WorkThreads(keep=slots, farewell=close_loop)
+        self._settling = Settling(engine, self._slots, self._holdings, self._claiming, self._courier)
 
     @property
     def running(self) -> int:
@@ -73,7 +74,7 @@ class ThreadExecutor:
     def start(self) -> None:
         """Begin to claim and to run."""
         self._gauge.show_jobs(0)
-        self._claiming.start(self._courier, self._hand, self._relieve, self._loaded)
+        self._claiming.start(self._courier, self._hand, self._settling.relieve, self._settling.loaded)
 
     def stop_claiming(self) -> None:
         """Take nothing new from now on; what runs goes on."""
@@ -95,7 +96,7 @@ class ThreadExecutor:
                     break
                 self._slots.changed.wait(min(left, _HURRY_LOOK))
         jobs = self._holdings.jobs()
-        handed = [*(change for chain in list(self._chains) for change in chain.unload()[0]), *self._holdings.abandon_all()]
+        handed = [*self._settling.unload(), *self._holdings.abandon_all()]
         for job in jobs:
             self._interrupt_waits(job)
         self._say_last_words(handed)
@@ -136,96 +137,45 @@ class ThreadExecutor:
 
     def _hand(self, jobs: Sequence[Job], slots: int) -> None:
         """Run jobs that were claimed together, on the slots that were reserved for them: at most one for each job."""
-        for first in range(min(slots, len(jobs))):
-            self._threads.hand(self._load(Chain(self._engine.clock), jobs[first::slots]))
+        self._begin([self._settling.load(jobs[first::slots]) for first in range(min(slots, len(jobs)))])
 
-    def _load(self, chain: Chain, jobs: Sequence[Job]) -> Job:
-        self._chains.add(chain)
-        first = chain.load(jobs)
-        if len(jobs) > 1:
-            self._claiming.note_load()
-        return first
+    def _pass_slot_on(self, job: Job, claimed: Sequence[InvocationRecord], ahead: Sequence[Job]) -> None:
+        self._settling.pass_on(job, claimed, ahead, self._begin)
 
-    def _loaded(self) -> bool:
-        return any(chain.loaded for chain in list(self._chains))
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        """Run jobs beside each other, each on the slot that it has; whatever follows on these slots as well."""
+        for job in jobs:
+            self._threads.hand(partial(self._run_on, job))
 
-    def _run_chain(self, first: Job) -> None:
+    def _run_on(self, first: Job) -> None:
         job: Job | None = first
         while job is not None:
-            job = self._run_one(job)
+            following = self._settling.after([self._run_one(job)])
+            job = following[0] if following else None
 
-    def _run_one(self, job: Job) -> Job | None:
-        outcome: Change | None = None
+    def _run_one(self, job: Job) -> End:
         began = self._engine.clock.monotonic()
+        outcome = self._safely(job, lambda: self._execution.run(job, self._runner))
+        return self._ended(job, outcome, began)
+
+    def _safely(self, job: Job, step: Callable[[], R]) -> R | None:
+        """Return what a step of ours returns; None when it raises, which must not happen: then the job is handed back."""
         try:
-            outcome = self._execution.run(job, self._runner)
-            self._pausing.finish(job)
+            return step()
         except Exception:
             self._engine.logger.exception("invocation %s is handed back after an error of the executor", job.invocation_id)
             self._courier.in_doubt = True
+            return None
+
+    def _ended(self, job: Job, outcome: Change | None, began: float) -> End:
+        self._safely(job, lambda: self._pausing.finish(job))
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
         with job.lock:
             idle = [interest for interest in job.interests if not interest.in_use]
         for interest in idle:
             interest.close()
         self._slots.no_longer_alone(job)
-        chain: Chain = job.chain
-        if outcome is not None and not job.abandoned and (following := chain.keep(outcome)):
-            self._holdings.keep(job)
-            return following
-        return self._settle(job, chain, outcome)
-
-    def _settle(self, job: Job, chain: Chain, outcome: Change | None) -> Job | None:
-        kept, ahead = chain.unload()
-        settling = [*kept, *([outcome] if outcome is not None and not job.abandoned else [])]
-        awaited = self._slots.awaited_alone(job.invocation_id)  # then who waited for it takes the slot before anything new
-        want = self._claiming.want_for_one() if job.has_slot and not ahead and not awaited else 0
-        claimed: Sequence[InvocationRecord] = ()
-        try:
-            delivery = self._courier.exchange(settling, want=want)
-            claimed = delivery.claimed
-            if awaited and delivery.refused and delivery.refused[-1] is None and outcome is not None and outcome.to in FINAL:
-                self._slots.promise(job.invocation_id)
-            late = [refusal.invocation_id for refusal in delivery.refused if refusal is not None]
-            if late:
-                self._engine.logger.info("outcomes came too late, somebody else owns these by now: %s", ", ".join(late))
-        except BackendUnavailableError as error:
-            self._engine.logger.warning("the outcome of invocation %s is lost to recovery: %s", job.invocation_id, error)
-        except Exception:
-            self._engine.logger.exception("the outcome of invocation %s could not be written; it is handed back", job.invocation_id)
-            self._courier.in_doubt = True
-        self._holdings.drop(job.invocation_id, job.owner.claim)
-        self._holdings.settled(kept)
-        following = [*ahead, *self._claiming.take_in(claimed)]
-        if following:
-            return self._load(chain, following)
-        self._chains.discard(chain)
-        if job.has_slot:
-            self._slots.release()
-        return None
-
-    def _pass_slot_on(self, job: Job, claimed: Sequence[InvocationRecord], ahead: Sequence[Job]) -> None:
-        """Let others run on the slot of a job that waits: what stood behind it, or what was claimed as it paused."""
-        following = [*ahead, *self._claiming.take_in(claimed)]
-        if following:
-            self._threads.hand(self._load(Chain(self._engine.clock), following))
-        else:
-            self._slots.release()
-        self._chains.discard(job.chain)
-
-    def _relieve(self) -> bool:
-        """Take off the slots what has waited there too long behind a slow invocation; return whether there was any."""
-        overdue = [chain for chain in list(self._chains) if chain.overdue]
-        changes: list[Change] = []
-        for chain in overdue:
-            kept, ahead = chain.unload()
-            changes += [*kept, *(self._holdings.not_begun(job) for job in ahead)]
-        if changes:
-            try:
-                self._courier.exchange(changes)
-            finally:
-                self._holdings.settled(changes)
-        return bool(changes)
+        return End(job, outcome)
 
     # Requests, and the end.
 

@@ -100,7 +100,7 @@ def test_all_of_it(backend: str, threads: int, settle_batch: int, tmp_path: Path
         assert isinstance(executor, ThreadExecutor)
         slots, holdings = executor._slots, executor._holdings
         eventually(lambda: slots.free == threads and not holdings.jobs(), "every slot being free")
-        eventually(lambda: (slots.paused, len(holdings._known), len(executor._chains)) == (0, 0, 0), "the books being empty")
+        eventually(lambda: (slots.paused, len(holdings._known), len(executor._settling._chains)) == (0, 0, 0), "the books being empty")
         assert not slots._awaiting
         assert not slots._promised
     app.close()
