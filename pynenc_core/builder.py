@@ -103,6 +103,10 @@ class PynencBuilder(ContributedMethods):
         """Store everything where this URL points; its scheme chooses the backend."""
         return self._given({"url": url}, whole=True)
 
+    def dummy_runner(self) -> Self:
+        """Execute nothing here, and let nobody start a runner by mistake: the app registers calls and waits for results."""
+        return self._given({"runner_cls": "dummy"}, whole=True)
+
     def concurrency_control(
         self,
         *,

@@ -1,10 +1,24 @@
-"""What the core itself offers through the hooks that plugins use: its serializers."""
+"""What the core itself offers through the hooks that plugins use: its serializers, and the runner that executes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pynenc_core.plugins import SerializerSpec, hookimpl
+from pynenc_core.plugins import RunnerSpec, SerializerSpec, hookimpl
+
+
+@hookimpl
+def pynenc_runners() -> Iterable[RunnerSpec]:
+    """Offer the runner of an app that is used outside of one."""
+    return [
+        RunnerSpec(
+            name="dummy",
+            summary="executes nothing: for an app that only registers calls and waits for results",
+            target="pynenc_core.outside:DummyRunner",
+            default_rank=-1,
+            mem_compatible=True,
+        ),
+    ]
 
 
 @hookimpl

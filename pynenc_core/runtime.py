@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable, Collection, MutableMapping, Sequence
@@ -20,6 +21,7 @@ from pynenc_core.orchestration.executor import ThreadExecutor
 from pynenc_core.orchestration.services import RunnerDuties
 from pynenc_core.orchestration.shared import SharedCache
 from pynenc_core.orchestration.shutdown import classify_signal, stop_signals
+from pynenc_core.outside import ExternalRunner
 from pynenc_core.ports.app_records import AppInfo
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
@@ -46,6 +48,7 @@ class RunnerSide(AppParts):
         """The module in which the app object was made."""
         self.found_as = ""
         """The locator by which the command line found it, if it did."""
+        self._external: ExternalRunner | None = None
 
     def locator(self) -> str:
         """Return where another process finds this app. Raises AppLocatorError."""
@@ -70,10 +73,14 @@ class RunnerSide(AppParts):
         return runner
 
     @property
-    def runner(self) -> BaseRunner | None:
-        """The runner that executes in this context; None outside of one."""
+    def runner(self) -> BaseRunner:
+        """The runner that executes in this context; outside of one an `ExternalRunner`, which executes nothing."""
         found = current_runner.get()
-        return found if isinstance(found, BaseRunner) else None
+        if isinstance(found, BaseRunner):
+            return found
+        if self._external is None or self._external.runner_context.pid != os.getpid():  # after a fork, it is another process
+            self._external = ExternalRunner(self)
+        return self._external
 
     def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], gauge: Gauge) -> ThreadExecutor:
         """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pynenc_core.errors.cli import UsageError
 from pynenc_core.errors.invocations import InvocationNotFoundError
 from pynenc_core.errors.plugins import UnknownPluginError
+from pynenc_core.errors.runners import RunnerNotExecutableError
 
 OK, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code for an error."""
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | RunnerNotExecutableError):
         return USAGE
     return NOT_FOUND if isinstance(error, InvocationNotFoundError | UnknownPluginError) else FAILED

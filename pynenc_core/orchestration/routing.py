@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC
 from itertools import islice
@@ -27,7 +26,6 @@ class Routing:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()
         self._outside: RunnerContext | None = None
 
     def route_call(self, definition: TaskDefinition, arguments: Mapping[str, Any]) -> Submitted:
@@ -95,10 +93,9 @@ class Routing:
             if job is not None and job.home is not self._engine:  # a runner of another app, which is unknown in this store
                 self._engine.state.store_runner_context(context)
             return context
-        with self._lock:
-            if self._outside is None or self._outside.pid != os.getpid():
-                self._outside = RunnerContext.external()
-            outside = self._outside
+        outside = self._outside  # without a lock, which a fork could leave taken: made twice, it is the same
+        if outside is None or outside.pid != os.getpid():
+            outside = self._outside = RunnerContext.external()
         self._engine.state.store_runner_context(outside)  # once a minute: the store may have been purged meanwhile
         return outside
 

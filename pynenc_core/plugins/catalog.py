@@ -97,7 +97,7 @@ class Catalog:
     def default_runner(self, *stores: Store) -> RunnerSpec:
         """Return the installed runner of the highest rank that these stores allow. Raises NothingInstalledError when there is none."""
         confined = [store for store in stores if not store.crosses_processes]
-        usable = [offer for offer in self._offers.of(kinds.RUNNER) if offer.spec.mem_compatible or not confined]
+        usable = [offer for offer in _that_execute(self._offers.of(kinds.RUNNER)) if offer.spec.mem_compatible or not confined]
         return self._best(kinds.RUNNER, usable, f"that works with {_label(confined[0])}" if confined else "")
 
     def components(self, backend: BackendSpec) -> tuple[BrokerSpec, StateBackendSpec]:
@@ -114,7 +114,7 @@ class Catalog:
         confined = [store for store in stores if not store.crosses_processes]
         if runner.mem_compatible or not confined:
             return
-        runners = tuple(offer.spec.name for offer in self._offers.of(kinds.RUNNER) if offer.spec.mem_compatible)
+        runners = tuple(offer.spec.name for offer in _that_execute(self._offers.of(kinds.RUNNER)) if offer.spec.mem_compatible)
         backends = tuple(offer.spec.name for offer in self._offers.of(kinds.BACKEND) if offer.spec.crosses_processes)
         raise ProcessesNotCrossedError(_label(runner), _label(confined[0]), runners, backends)
 
@@ -156,7 +156,7 @@ class Catalog:
 
     def _best(self, kind: Kind[S], usable: Sequence[Offer[S]], needs: str) -> S:
         if not usable:
-            installed = tuple(sorted({offer.spec.name for offer in self._offers.of(kind)}))
+            installed = tuple(sorted({offer.spec.name for offer in self._offers.of(kind) if getattr(offer.spec, "default_rank", 0) >= 0}))
             raise NothingInstalledError(kind.label, needs, installed, self._notes())
         best = min(usable, key=lambda offer: (-getattr(offer.spec, "default_rank", 0), offer.spec.name))
         return self.find(kind, best.spec.name)
@@ -172,6 +172,11 @@ class Catalog:
         family = scheme.partition("+")[0]
         install = kinds.distribution_for(kinds.BACKEND, family)
         return UnknownPluginError(_SCHEME, scheme, tuple(sorted(schemes)), _near(family, schemes), install, self._notes())
+
+
+def _that_execute(offers: Iterable[Offer[RunnerSpec]]) -> list[Offer[RunnerSpec]]:
+    """Return the runners that may be chosen, or proposed, without having been asked for."""
+    return [offer for offer in offers if offer.spec.default_rank >= 0]
 
 
 def _near(word: str, words: Iterable[str]) -> str:

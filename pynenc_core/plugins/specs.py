@@ -50,7 +50,7 @@ class RunnerSpec(TargetSpec):
     """A runner: what executes invocations."""
 
     default_rank: int = attrs.field(default=0, validator=instance_of(int))
-    """When none is configured, the installed one of the highest rank that the backend allows is taken."""
+    """When none is configured, the installed one of the highest rank that the backend allows is taken; never one below 0."""
     mem_compatible: bool = attrs.field(default=False, validator=instance_of(bool))
     """All of it runs in the process that made the app, so it may use a backend that does not cross processes."""
     settings: str = _settings_target()

@@ -14,6 +14,7 @@ from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.runtime import Duties, RunnerView, seconds
 from pynenc_core.ports.stopping import StopRequests
 
+_OUTSIDE_MOST = 5.0  # seconds that a wait outside of an invocation blocks its thread: nothing could end it sooner
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
 
 
@@ -212,11 +213,16 @@ class BaseRunner(RunnerLifecycle):
     ) -> frozenset[str]:
         """Wait until one of these invocations is final; return which are.
 
-        `running_invocation_id` is the invocation that waits, or empty outside of one: then this thread just blocks.
+        `running_invocation_id` is the invocation that waits, or empty outside of one: then this thread just blocks, for up
+        to 5 seconds, and whoever goes on waiting calls again.
         """
         if running_invocation_id:
             return self._waiting_for_results(running_invocation_id, result_invocation_ids, runner_args)
-        return self.app.orchestrator.wait_outside(result_invocation_ids, seconds(runner_args, "timeout"))
+        return self._wait_outside(result_invocation_ids, seconds(runner_args, "timeout"))
+
+    def _wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
+        """Block this thread, which executes nothing, up to `timeout` seconds, and never longer than 5: then ask again."""
+        return self.app.orchestrator.wait_outside(invocation_ids, _OUTSIDE_MOST if timeout is None else min(timeout, _OUTSIDE_MOST))
 
     async def async_waiting_for_results(
         self,

@@ -120,7 +120,7 @@ def test_a_runner_that_is_not_installed_is_named_with_the_line_that_brings_it(pr
     project.site.install("void", points={"void": "plug_void"}, group="pynenc")
     project.write("jobs.py", APP)
     told = project.fails(3, "runner", "start", "--runner", "fancy")
-    assert told.startswith("Error: no runner is named 'fancy'; installed: none; pip install pynenc-runner-fancy")
+    assert told.startswith("Error: no runner is named 'fancy'; installed: dummy; pip install pynenc-runner-fancy")
     assert 'Error: no runner is installed; pip install "pynenc-core[default]"' in project.fails(1, "runner", "start")
 
 
@@ -148,3 +148,12 @@ def test_the_stub_has_the_methods_of_the_installed_plugins(project: Project) -> 
     assert "from plug_code import How\n" in stub
     assert "    def app_id(self, app_id: str) -> Self:\n" in stub
     assert "__getattr__" not in stub
+
+
+def test_the_runner_that_executes_nothing_cannot_be_started(project: Project) -> None:
+    project.environ.update(without_plugins())
+    project.site.module("plug_void", backend("void", default_rank=1))
+    project.site.install("void", points={"void": "plug_void"}, group="pynenc")
+    project.write("jobs.py", APP)
+    told = project.fails(2, "runner", "start", "--runner", "dummy")
+    assert told.splitlines()[-1].startswith("Error: DummyRunner executes nothing, so run() cannot work: start a runner with")
