@@ -114,6 +114,7 @@ class RunnerSettings(SettingsSection):
     idle_timeout_process_sec: Amount = setting(4.0, "seconds without work after which a process of a pool that scales ends")
     num_processes: Count = setting(0, "the number of child processes of a fixed pool; 0: the number of CPUs")
     grace_period_sec: Amount = setting(25.0, "seconds that running work may take to end when the runner is stopped; the rest is rerouted")
+    diagnostics_deadline_sec: Interval = setting(2.0, "seconds for collecting the report of a shutdown, with all that plugins add")
     heartbeat_interval_sec: Interval = setting(5.0, "seconds between heartbeats")
     runner_considered_dead_after_minutes: Interval = setting(0.5, "the lease: minutes without heartbeat until its work is recovered")
     max_paused_per_worker: AtLeastOne = setting(256, "how many invocations of one process may wait for others; deeper chains are refused")

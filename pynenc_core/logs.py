@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from pynenc_core.composition import AppParts
+from pynenc_core.ports.shutdown import SHUTDOWN_FIELD
 
 _FIELDS = ("invocation_id", "task_id", "runner_id", "workflow_id")
 
@@ -26,6 +27,8 @@ class JsonLines(logging.Formatter):
             "pid": record.process,
         }
         line |= {name: getattr(record, name) for name in _FIELDS if getattr(record, name, None)}
+        if report := getattr(record, SHUTDOWN_FIELD, None):
+            line[SHUTDOWN_FIELD] = report
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return msgspec.json.encode(line).decode()

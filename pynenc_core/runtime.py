@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,16 +16,25 @@ import msgspec
 from pynenc_core.composition import AppParts
 from pynenc_core.errors.runners import AppLocatorError
 from pynenc_core.locator import load, locate
-from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.model import Query, RunnerContext, ShutdownEvent, Signal, signal_name
+from pynenc_core.orchestration.cgroups import OomWatch
 from pynenc_core.orchestration.current import current_runner, in_runner
+from pynenc_core.orchestration.diagnostics import Sources
+from pynenc_core.orchestration.endings import store_report
 from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.farewell import Farewell
 from pynenc_core.orchestration.services import RunnerDuties
 from pynenc_core.orchestration.shared import SharedCache
-from pynenc_core.orchestration.shutdown import classify_signal, stop_signals
+from pynenc_core.orchestration.shutdown import stop_signals
 from pynenc_core.outside import ExternalRunner
+from pynenc_core.plugins.discovery import describe
 from pynenc_core.ports.app_records import AppInfo
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.ports.shutdown import classify_signal
+from pynenc_core.status import OWNED
+
+_CLASSIFYING = 0.5  # seconds for plugins to say why a child died: its work is to be handed on within one
 
 
 class WorkerStart(msgspec.Struct):
@@ -49,6 +59,9 @@ class RunnerSide(AppParts):
         self.found_as = ""
         """The locator by which the command line found it, if it did."""
         self._external: ExternalRunner | None = None
+        self._started_at: dict[str, float] = {}
+        self._farewells: dict[str, Farewell] = {}
+        self._oom_watch: OomWatch | None = None
 
     def locator(self) -> str:
         """Return where another process finds this app. Raises AppLocatorError."""
@@ -138,17 +151,64 @@ class RunnerSide(AppParts):
 
     def announce(self, context: RunnerContext) -> None:
         """Tell that a runner starts, and which tasks it knows."""
+        self._started_at[context.runner_id] = time.time()
+        self._oom_watch = self._oom_watch or OomWatch()
         self.orchestrator.announce(context)
         self.state_backend.store_app_info(self.info())
         self.logger.info("runner %s starts, with %d tasks", context.runner_id, len(self.tasks.ids))
         self.plugins.hooks.notify("pynenc_runner_started", runner=current_runner.get())
 
     def report_shutdown(self, context: RunnerContext, signum: int | None) -> None:
-        """Log why a runner stops."""
-        self.logger.info("runner %s stops: %s", context.runner_id, classify_signal(signum))
+        """Log why a runner stops and in which state: a block after a signal or an error, a line otherwise.
+
+        Never holds up a stop: what takes longer than half a second goes on beside it.
+        """
+        runner, state = self.runner, self.orchestrator.engine.state
+        error = runner.failure if runner is not None else None
+        event = ShutdownEvent(
+            class_name=context.class_name,
+            runner_id=context.runner_id,
+            host=context.host,
+            pid=context.pid,
+            at=time.time(),
+            started_at=self._started_at.pop(context.runner_id, None),
+            signum=signum,
+            signal_name="" if signum is None else signal_name(signum),
+            reason=classify_signal(signum) if error is None else "error",
+            error="" if error is None else describe(error),
+        )
+        sources = Sources(
+            event=event,
+            children=runner.children if runner is not None else tuple,
+            owned=lambda runner_id: state.find(Query(runner_id=runner_id, statuses=OWNED)),
+            hooks=self.plugins.hooks,
+        )
+        farewell = self._farewells[context.runner_id] = Farewell(
+            sources=sources,
+            logger=self.logger,
+            style=self.conf.app.logging_format,
+            deadline=self.conf.runner.diagnostics_deadline_sec,
+            store=lambda report: store_report(state, report),
+        )
+        farewell.say()
+
+    def exit_reason(self, context: RunnerContext, returncode: int) -> str:
+        """Return why a child process ended: as a plugin says, or as the core's own table does. Never raises."""
+        self._oom_watch = self._oom_watch or OomWatch()
+        exited = self._oom_watch.exited(context.runner_id, context.pid, returncode)
+        for answer in self.plugins.hooks.each_within("pynenc_classify_exit", _CLASSIFYING, exit=exited):
+            if isinstance(answer.value, str) and answer.value:
+                return answer.value
+            if answer.error is not None or answer.value is not None:
+                said = answer.error or f"it said {answer.value!r}, which is no reason"
+                self.logger.error("plugin %s could not classify the end of %s: %s", answer.plugin, context.runner_id, said)
+        return exited.reason
 
     def retire(self, context: RunnerContext) -> None:
         """Tell that a runner ended."""
+        farewell = self._farewells.pop(context.runner_id, None)
+        if farewell is not None:
+            farewell.finish()
         self.plugins.hooks.notify("pynenc_runner_stopped", runner=current_runner.get())
         self.logger.info("runner %s has stopped", context.runner_id)
 

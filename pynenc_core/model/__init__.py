@@ -30,6 +30,7 @@ from pynenc_core.model.claims import (
     woken,
 )
 from pynenc_core.model.payloads import Blob, Payload
+from pynenc_core.model.plain import plain
 from pynenc_core.model.queries import Ask, ClaimReply, Lease, Query, RunnerBeat, SettleReply, Swept
 from pynenc_core.model.records import (
     FORMAT,
@@ -47,10 +48,20 @@ from pynenc_core.model.records import (
     WorkflowIdentity,
     unreadable,
 )
-from pynenc_core.model.reports import ChildReport
+from pynenc_core.model.reports import (
+    CLEAN_EXIT,
+    CgroupMemory,
+    ChildReport,
+    ProcessExit,
+    ShutdownEvent,
+    ShutdownReport,
+    ThreadReport,
+    signal_name,
+)
 from pynenc_core.model.runners import RunnerContext
 
 __all__ = [
+    "CLEAN_EXIT",
     "FIRST_KEPT",
     "FORMAT",
     "LAST_KEPT",
@@ -59,6 +70,7 @@ __all__ = [
     "Batch",
     "Blob",
     "CallDTO",
+    "CgroupMemory",
     "Change",
     "ChildReport",
     "ClaimReply",
@@ -71,12 +83,15 @@ __all__ = [
     "Mark",
     "NewInvocation",
     "Payload",
+    "ProcessExit",
     "Query",
     "Queued",
     "Refusal",
     "RunnerBeat",
     "RunnerContext",
     "SettleReply",
+    "ShutdownEvent",
+    "ShutdownReport",
     "Side",
     "Signal",
     "SignalKind",
@@ -85,6 +100,7 @@ __all__ = [
     "Submitted",
     "Swapped",
     "Swept",
+    "ThreadReport",
     "WorkflowIdentity",
     "applied",
     "boosts",
@@ -96,8 +112,10 @@ __all__ = [
     "marked",
     "may_claim",
     "meets",
+    "plain",
     "put_aside",
     "registered",
+    "signal_name",
     "starts",
     "unreadable",
     "woken",

@@ -9,7 +9,8 @@ from itertools import islice
 import msgspec
 
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Change, InvocationRecord, Query, SignalKind, full_limit
+from pynenc_core.model import CLEAN_EXIT, Change, InvocationRecord, Query, SignalKind, full_limit
+from pynenc_core.orchestration.endings import note_end
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
@@ -46,6 +47,8 @@ class Recovery:
         owned = list(self._pages(Query(runner_id=runner_id, statuses=OWNED)))
         count = self._recover_of(runner_id, owned, reason, None)
         self._engine.state.forget_runners([runner_id])
+        if reason != CLEAN_EXIT:
+            note_end(self._engine.state, runner_id, reason)
         return count
 
     def alive(self, now: float) -> frozenset[str]:

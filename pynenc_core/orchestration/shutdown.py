@@ -14,13 +14,6 @@ from types import FrameType
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def classify_signal(signum: int | None) -> str:
-    """Return the reason a runner stops for: `normal`, `sigterm`, `sigint`, `oom_killed` (only a parent sees it) or `unknown_signal`."""
-    if signum is None:
-        return "normal"
-    return {signal.SIGTERM: "sigterm", signal.SIGINT: "sigint", signal.SIGKILL: "oom_killed"}.get(signal.Signals(signum), "unknown_signal")
-
-
 @contextmanager
 def stop_signals(logger: logging.Logger, stop: Callable[[int], None], wake: Callable[[], None]) -> Generator[None, None, None]:
     """Route the stopping signals to `stop`, and call `wake` after each from a thread, until the block ends.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial
 from typing import TypeVar, cast
 
 import attrs
 
 from pynenc_core.errors.plugins import PluginError, PluginHookError, PluginResultError
+from pynenc_core.plugins.deadline import one_by_one
 from pynenc_core.plugins.discovery import describe
 from pynenc_core.plugins.registry import Implementation
 
@@ -104,29 +103,14 @@ class HookCaller:
 
         They run in a thread of their own, which is left behind when one of them hangs.
         """
-        pending = list(self._calling_order(hook))
-        if not pending:
-            return
-        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        stopped = threading.Event()
-
-        def ask() -> None:
-            for found in pending[:]:
-                if stopped.is_set():
-                    return
-                answers.put(_answer(found, arguments))
-
-        deadline = time.monotonic() + seconds
-        threading.Thread(target=ask, name=f"pynenc-{hook}", daemon=True).start()
-        for place, found in enumerate(pending):
-            try:
-                yield answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                stopped.set()
-                yield _late(found, f"no answer within {seconds:g} s")
-                for other in pending[place + 1 :]:
-                    yield _late(other, f"not asked: {found.plugin!r} took all of the {seconds:g} s")
-                return
+        pending = self._calling_order(hook)
+        answered = 0
+        for answer in one_by_one([partial(_answer, found, arguments) for found in pending], seconds, f"pynenc-{hook}"):
+            answered += 1
+            yield answer
+        for place, found in enumerate(pending[answered:]):
+            late = f"not asked: {pending[answered].plugin!r} took all of the {seconds:g} s" if place else f"no answer within {seconds:g} s"
+            yield _late(found, late)
 
 
 def _answer(found: Implementation, arguments: dict[str, object]) -> Answer:

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from pluggy import HookimplMarker, HookspecMarker
 
+from pynenc_core.model import ProcessExit, ShutdownEvent, ShutdownReport
 from pynenc_core.plugins.specs import (
     BackendSpec,
     BrokerSpec,
@@ -191,10 +192,12 @@ class ClassifyExitHook(Protocol):
     """Explains the end of a process."""
 
     @hookspec(firstresult=True)
-    def pynenc_classify_exit(self, exit: object) -> object | None:  # noqa: A002 - the word of the field; a hook's argument is its API
-        """Return the reason why a worker or a host ended, for `exit` (`exit_code`, `signal`, the memory counters), or None.
+    def pynenc_classify_exit(self, exit: ProcessExit) -> str | None:  # noqa: A002 - the word of the field; a hook's argument is its API
+        """Return, in words for logs and histories, why the process of `exit` ended, or None to leave it to others.
 
-        The first that is not None is taken, the core's own table last.
+        `exit` has `runner_id`, `pid`, `exit_code`, `signal`, and the kernel's counter of out-of-memory kills before and now.
+        The first that is not None is taken, the core's own table last. All plugins together have half a second: work waits
+        to be handed on.
         """
         ...
 
@@ -203,10 +206,12 @@ class ShutdownDiagnosticsHook(Protocol):
     """Adds sections to the report of a shutdown."""
 
     @hookspec
-    def pynenc_shutdown_diagnostics(self, event: object) -> Mapping[str, object] | None:
-        """Return sections (title to what is shown under it) for `event` (the signal, the reason, the runner), or None.
+    def pynenc_shutdown_diagnostics(self, event: ShutdownEvent) -> Mapping[str, object] | None:
+        """Return sections for the report of `event` (the signal, the reason, the runner): title to plain data, or None.
 
-        Never called inside a signal handler; all plugins together have one deadline.
+        Plain data are mappings, lists and scalars, as in JSON; a number whose name ends in `_bytes` is shown in a unit. Never
+        called inside a signal handler, and before anything is torn down; all plugins together have one deadline,
+        `diagnostics_deadline_sec`. Who raises, or is late, has a section that says so.
         """
         ...
 
@@ -215,8 +220,11 @@ class ReportShutdownHook(Protocol):
     """Takes the report of a shutdown elsewhere."""
 
     @hookspec
-    def pynenc_report_shutdown(self, report: object) -> None:
-        """Called with the finished `report` (its sections and the event) after it was logged."""
+    def pynenc_report_shutdown(self, report: ShutdownReport) -> None:
+        """Called with the finished `report` after it was logged: send it elsewhere, soon, since the process is about to end.
+
+        After a stop without a signal and without an error it has nothing but its event.
+        """
         ...
 
 

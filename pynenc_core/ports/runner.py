@@ -35,6 +35,8 @@ class RunnerLifecycle(StopRequests, ABC):
         self.conf = app.section(self.settings_class)
         self.logger = app.logger
         self._given_cache = runner_cache
+        self.failure: BaseException | None = None
+        """What nobody foresaw and ended the loop."""
         self.duties = self._open_duties()
 
     def _open_duties(self) -> Duties:
@@ -132,6 +134,7 @@ class RunnerLifecycle(StopRequests, ABC):
                 backoff = _BACKOFF_START
 
     def _say_goodbye(self, failure: BaseException | None) -> None:
+        self.failure = failure
         try:
             self._log_shutdown(self.stop_signal)
             self._on_stop_runner_loop()
