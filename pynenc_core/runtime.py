@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Collection, MutableMapping, Sequence
@@ -134,11 +133,6 @@ class RunnerSide(AppParts):
         )
         return [sys.executable, "-m", "pynenc_core.worker", start.locator], msgspec.json.encode(start) + b"\n"
 
-    def exit_reason(self, context: RunnerContext, returncode: int) -> str:
-        """Return why a child process ended; `returncode` is negative for a signal."""
-        del context
-        return f"killed by {signal.Signals(-returncode).name}" if returncode < 0 else f"exit code {returncode}"
-
     def import_task_modules(self) -> None:
         """Import the modules in which tasks are; a failed import is a warning that names it."""
         for module in dict.fromkeys((*self.conf.app.task_modules, *self.conf.app.trigger_task_modules)):
@@ -164,7 +158,7 @@ class RunnerSide(AppParts):
         Never holds up a stop: what takes longer than half a second goes on beside it.
         """
         runner, state = self.runner, self.orchestrator.engine.state
-        error = runner.failure if runner is not None else None
+        error = runner.failure
         event = ShutdownEvent(
             class_name=context.class_name,
             runner_id=context.runner_id,
@@ -179,7 +173,7 @@ class RunnerSide(AppParts):
         )
         sources = Sources(
             event=event,
-            children=runner.children if runner is not None else tuple,
+            children=runner.children,
             owned=lambda runner_id: state.find(Query(runner_id=runner_id, statuses=OWNED)),
             hooks=self.plugins.hooks,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import cast
+from collections.abc import Set as AbstractSet
+from typing import Any, cast
 
 _DEEPEST = 8  # levels; deeper ones, and what contains itself, are shown by their text
 _MOST = 500  # entries of one mapping or list
@@ -13,7 +14,7 @@ _BITS = 63
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
-def plain(value: object, depth: int = 0) -> object:
+def plain(value: Any, depth: int = 0) -> object:
     """Return a value as JSON gives it back equal: mappings with str keys, lists, and scalars; all else becomes its text.
 
     It has a bound: too long texts, too many entries and too many levels are cut, and the cut is shown.
@@ -28,7 +29,7 @@ def plain(value: object, depth: int = 0) -> object:
         pairs = list(cast("Mapping[object, object]", value).items())
         kept = {_text(key): plain(each, depth + 1) for key, each in pairs[:_MOST]}
         return {**kept, "...": f"{len(pairs) - _MOST} more"} if len(pairs) > _MOST else kept
-    if isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping) and depth < _DEEPEST:
+    if isinstance(value, (list, tuple, AbstractSet)) and depth < _DEEPEST:
         each_one = list(cast("Collection[object]", value))
         items = [plain(each, depth + 1) for each in each_one[:_MOST]]
         return [*items, f"... {len(each_one) - _MOST} more"] if len(each_one) > _MOST else items
@@ -48,7 +49,7 @@ def size(count: float) -> str:
     return f"{count:.1f} {_UNITS[unit]}" if unit else f"{count:g} B"
 
 
-def lines(title: str, value: object, indent: int = 2) -> Iterator[str]:
+def lines(title: str, value: Any, indent: int = 2) -> Iterator[str]:
     """Yield plain data as lines under a title, nested by indentation.
 
     Entries that hold only scalars take one line each; a number whose name ends in `_bytes` is shown in a unit.

@@ -127,8 +127,8 @@ class ShutdownEvent:
     @property
     def headline(self) -> str:
         """Who stops and why, in one line."""
-        why = f" ({self.signal_name or self.error})" if self.signal_name or self.error else ""
-        return f"runner {self.runner_id} stops: {self.reason}{why}"
+        why = self.error or self.signal_name
+        return f"runner {self.runner_id} stops: {self.reason}{f' ({why})' if why else ''}"
 
 
 @attrs.frozen(kw_only=True)

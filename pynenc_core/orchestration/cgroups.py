@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import attrs
 from pynenc_core.model import CgroupMemory, ProcessExit
 
 _UNLIMITED = 2**62  # version 1 shows "no limit" as the greatest number of pages that fits
+_REMEMBERED = 256  # deaths that were told
 _AT_ONCE = 10.0  # seconds for which a risen counter may explain further deaths: of those that were killed together
 
 
@@ -61,30 +63,37 @@ class OomWatch:
         self._seen = count()
         self._unexplained = 0
         self._risen_at = 0.0
+        self._told: OrderedDict[str, ProcessExit] = OrderedDict()
 
     def exited(self, runner_id: str, pid: int, exit_code: int) -> ProcessExit:
-        """Return the end of a process, with the counter before it and now.
+        """Return the end of a process, with the counter before it and now; asked again, the same.
 
         Each kill that was counted explains one death by SIGKILL. A rise that explains no death we know of (of somebody
         else in our group, or of a process that a task had started) is forgotten soon.
         """
         with self._lock:
-            now = self._count()
-            if now is None:
-                return ProcessExit(runner_id=runner_id, pid=pid, exit_code=exit_code)
-            moment = time.monotonic()
-            if self._unexplained and moment - self._risen_at > _AT_ONCE:
-                self._unexplained = 0
-            if self._seen is not None and now > self._seen:
-                self._unexplained += now - self._seen
-                self._risen_at = moment
-            self._seen = now
-            exited = ProcessExit(
-                runner_id=runner_id, pid=pid, exit_code=exit_code, oom_kills_before=now - self._unexplained, oom_kills_now=now
-            )
-            if exited.out_of_memory:
-                self._unexplained -= 1
-            return exited
+            found = self._told.get(runner_id)
+            if found is None:
+                found = self._told[runner_id] = self._classified(runner_id, pid, exit_code)
+                if len(self._told) > _REMEMBERED:
+                    self._told.popitem(last=False)
+            return found
+
+    def _classified(self, runner_id: str, pid: int, exit_code: int) -> ProcessExit:
+        now = self._count()
+        if now is None:
+            return ProcessExit(runner_id=runner_id, pid=pid, exit_code=exit_code)
+        moment = time.monotonic()
+        if self._unexplained and moment - self._risen_at > _AT_ONCE:
+            self._unexplained = 0
+        if self._seen is not None and now > self._seen:
+            self._unexplained += now - self._seen
+            self._risen_at = moment
+        self._seen = now
+        exited = ProcessExit(runner_id=runner_id, pid=pid, exit_code=exit_code, oom_kills_before=now - self._unexplained, oom_kills_now=now)
+        if exited.out_of_memory:
+            self._unexplained -= 1
+        return exited
 
 
 def _own_group(root: Path) -> tuple[_Files, Path] | None:
@@ -100,8 +109,10 @@ def _own_group(root: Path) -> tuple[_Files, Path] | None:
     if not unified:
         return None
     mounts = (root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified")
-    mount = next((mount for mount in mounts if (mount / "cgroup.controllers").exists()), None)
-    return None if mount is None else _in(_Files(2, mount, "memory.max", "memory.current", "memory.events"), unified)
+    for mount in mounts:
+        if (mount / "cgroup.controllers").exists():
+            return _in(_Files(2, mount, "memory.max", "memory.current", "memory.events"), unified)
+    return None
 
 
 def _in(files: _Files, path: str) -> tuple[_Files, Path] | None:

@@ -6,7 +6,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -97,11 +97,16 @@ def _threads() -> Fields:
     return {"threads": tuple(ThreadReport(name=each.name, daemon=each.daemon, alive=each.is_alive()) for each in found[:_MOST])}
 
 
-def _invocations(sources: Sources, children: Iterable[ChildReport]) -> Fields:
+def _invocations(sources: Sources, children: Sequence[ChildReport]) -> Fields:
     """Return what the runner and its living children own, as the store knows it."""
-    owners = [sources.event.runner_id, *(child.runner_id for child in children if child.alive)]
-    owned = [record for owner in owners[: _MOST_CHILDREN + 1] for record in sources.owned(owner)]
+    owned = list(sources.owned(sources.event.runner_id))
+    told: list[ChildReport] = []
+    for number, child in enumerate(children):
+        theirs = sources.owned(child.runner_id) if child.alive and number < _MOST_CHILDREN else ()
+        told.append(attrs.evolve(child, invocation_ids=tuple(each.invocation_id for each in theirs) or child.invocation_ids))
+        owned += theirs
     return {
+        "children": tuple(told),
         "running": tuple(each.invocation_id for each in owned if each.state.status is Status.RUNNING)[:_MOST],
         "waiting": tuple(each.invocation_id for each in owned if each.state.status is not Status.RUNNING)[:_MOST],
     }
@@ -110,16 +115,17 @@ def _invocations(sources: Sources, children: Iterable[ChildReport]) -> Fields:
 def _sections(sources: Sources, seconds: float) -> dict[str, object]:
     sections: dict[str, object] = {}
     for answer in sources.hooks.each_within("pynenc_shutdown_diagnostics", seconds, event=sources.event):
+        value: object = answer.value
         if answer.error is not None:
             sections[f"plugin {answer.plugin}"] = str(answer.error)
-        elif isinstance(answer.value, Mapping):
+        elif isinstance(value, Mapping):
             try:
-                found = plain(cast("object", answer.value))
+                found = plain(cast("object", value))
             except Exception as error:  # noqa: BLE001 - a plugin's objects may do anything when they are looked at
                 sections[f"plugin {answer.plugin}"] = f"its sections cannot be read: {describe(error)}"
                 continue
-            for title, value in cast("dict[str, object]", found).items():
-                sections[f"{title} ({answer.plugin})" if title in sections else title] = value
-        elif answer.value is not None:
-            sections[f"plugin {answer.plugin}"] = f"it returned a {type(answer.value).__name__} instead of a mapping of titles to sections"
+            for title, section in cast("dict[str, object]", found).items():
+                sections[f"{title} ({answer.plugin})" if title in sections else title] = section
+        elif value is not None:
+            sections[f"plugin {answer.plugin}"] = f"it returned a {type(value).__name__} instead of a mapping of titles to sections"
     return sections

@@ -225,7 +225,11 @@ class RunnerView(StoreView, Protocol):
         ...
 
     def exit_reason(self, context: RunnerContext, returncode: int) -> str:
-        """Return why a child process ended; `returncode` is negative for a signal."""
+        """Return why a child of this runner ended, for logs, reports and histories; `returncode` as `subprocess` tells it.
+
+        Call it once for each death, soon after it: it tells a child that the kernel killed for want of memory from others
+        by a counter that rose since the last one. Never raises; takes half a second at most.
+        """
         ...
 
     def import_task_modules(self) -> None:
@@ -238,14 +242,6 @@ class RunnerView(StoreView, Protocol):
 
     def report_shutdown(self, context: RunnerContext, signum: int | None) -> None:
         """Log one block on why this runner stops, and in which state; returns after half a second at the latest."""
-        ...
-
-    def exit_reason(self, context: RunnerContext, returncode: int) -> str:
-        """Return why a child of this runner ended, for logs, reports and histories; `returncode` as `subprocess` tells it.
-
-        Call it once for each death, soon after it: it tells a child that the kernel killed for want of memory from others
-        by a counter that rose since the last one. Never raises; takes half a second at most.
-        """
         ...
 
     def retire(self, context: RunnerContext) -> None:
