@@ -98,11 +98,11 @@ class OomWatch:
 
 def _own_group(root: Path) -> tuple[_Files, Path] | None:
     unified = ""
+    mount = root / "sys/fs/cgroup/memory"  # version 1 mounts each controller apart, under its name
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if "memory" in controllers.split(","):
-            mount = root / "sys/fs/cgroup/memory"
+        if mount.name in controllers.split(","):
             return _in(_Files(1, mount, "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control"), path)
         if not controllers:
             unified = path
