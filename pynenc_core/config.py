@@ -104,6 +104,9 @@ class RunnerSettings(SettingsSection):
     section: ClassVar[str] = "runner"
 
     idle_claim_timeout_sec: Interval = setting(5.0, "seconds that an idle claim blocks; work, a signal or a child's death end it at once")
+    runner_loop_sleep_time_sec: Interval = setting(
+        0.1, "seconds until the next look for work where the broker cannot block, and after an error"
+    )
     queues: tuple[str, ...] = setting(("default",), "the queues it takes work from, the first ones first")
     min_parallel_slots: AtLeastOne = setting(1, "the least number of invocations that run at once")
     min_threads: AtLeastOne = setting(1, "the least number of task threads in a process")

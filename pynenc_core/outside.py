@@ -19,7 +19,7 @@ class _NoDuties:
     def start(self) -> None:
         """Do nothing; so do the others."""
 
-    stop = beat_now = stand_down = start
+    stop = beat_now = check_services = stand_down = start
 
 
 class DummyRunner(BaseRunner):

@@ -143,6 +143,14 @@ class RunnerSide(AppParts):
                     "module %r, named in the configuration, could not be imported; its tasks are unknown here", module, exc_info=True
                 )
 
+    def register_core_tasks(self) -> tuple[str, ...]:
+        """Register the tasks that the core itself brings; return their ids. It brings none: its duties are services, never tasks."""
+        return ()
+
+    def register_deferred_triggers(self) -> tuple[str, ...]:
+        """Register the triggers that wait for something to be known; return their ids. There are none: nothing declares one yet."""
+        return ()
+
     def announce(self, context: RunnerContext) -> None:
         """Tell that a runner starts, and which tasks it knows."""
         self._started_at[context.runner_id] = time.time()

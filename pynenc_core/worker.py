@@ -78,6 +78,9 @@ class NoDuties:
     def beat_now(self) -> None:
         """Do nothing."""
 
+    def check_services(self) -> None:
+        """Do nothing."""
+
     def stand_down(self) -> None:
         """Do nothing."""
 

@@ -49,6 +49,7 @@ class ServiceRole:
         self._thread: threading.Thread | None = None
         self._lease: Lease | None = None
         self._away = False
+        self._last_turn: float | None = None
 
     @property
     def interval(self) -> float:
@@ -75,6 +76,7 @@ class ServiceRole:
         A runner that was not itself in contact with the store for one lease judges nobody: after an outage everybody
         seems dead, and nobody may be.
         """
+        self._last_turn = self._engine.clock.monotonic()
         had = self._lease is not None
         self._lease = self._engine.state.take_lease(ROLE, self._runner_id, self._engine.lease)
         if self._lease is None:
@@ -84,6 +86,11 @@ class ServiceRole:
         if self._heartbeat.uninterrupted_for() < self._engine.lease:
             return 0
         return sum(self._serve(name, service) for name, service in self._services.items())
+
+    def turn_if_due(self) -> int:
+        """Do as `turn`, unless the last one was less than an interval ago; 0 then."""
+        last, clock = self._last_turn, self._engine.clock
+        return 0 if last is not None and clock.monotonic() - last < self.interval else self.turn()
 
     def _serve(self, name: str, service: Service) -> int:
         began = self._engine.state.now()
@@ -145,6 +152,10 @@ class RunnerDuties:
     def beat_now(self) -> None:
         """Give a heartbeat at once."""
         self._heartbeat.turn()
+
+    def check_services(self) -> None:
+        """Carry out the services now, if they are due."""
+        self._role.turn_if_due()
 
     def stand_down(self) -> None:
         """Give the services up; the heartbeats go on until `stop`."""

@@ -37,17 +37,20 @@ class RunnerLifecycle(StopRequests, ABC):
         self._given_cache = runner_cache
         self.failure: BaseException | None = None
         """What nobody foresaw and ended the loop."""
+        self._shared_cache: MutableMapping[str, object] | None = None
         self.duties = self._open_duties()
 
     def _open_duties(self) -> Duties:
         return self.app.open_duties(self.runner_context, self.get_active_child_runner_ids, self._deliver, self._is_busy)
 
     def __getstate__(self) -> dict[str, Any]:
-        dropped = ("hurry", "_woken", "_stopped", "duties")
+        dropped = ("hurry", "_woken", "_stopped", "duties", "_shared_cache")
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         vars(self).update(state)
+        self._shared_cache = None
+        self.running, self.stop_signal, self.stops_asked = False, None, 0  # the copy does not run, whatever the original does
         self._make_events()
         self.duties = self._open_duties()
 
@@ -59,10 +62,11 @@ class RunnerLifecycle(StopRequests, ABC):
     @property
     def cache(self) -> MutableMapping[str, object]:
         """A mapping that all processes of this runner start share; values must be JSON."""
-        if self._given_cache is None:
-            root = self.runner_context.lineage()[-1]
-            self._given_cache = self.app.shared_cache(root.runner_id)
-        return self._given_cache
+        if self._given_cache is not None:
+            return self._given_cache
+        if self._shared_cache is None:
+            self._shared_cache = self.app.shared_cache(self.runner_context.lineage()[-1].runner_id)
+        return self._shared_cache
 
     # What a subclass implements.
 
@@ -72,7 +76,10 @@ class RunnerLifecycle(StopRequests, ABC):
 
     @abstractmethod
     def _on_stop(self) -> None:
-        """End what executes: what still runs gets `conf.grace_period_sec`, the rest is handed back. Always called."""
+        """End what executes: what still runs gets `conf.grace_period_sec`, the rest is handed back.
+
+        Always called last, also when `_on_start` was never called, or has failed half-way.
+        """
 
     @abstractmethod
     def runner_loop_iteration(self) -> None:
@@ -80,7 +87,7 @@ class RunnerLifecycle(StopRequests, ABC):
 
     @abstractmethod
     def _on_stop_runner_loop(self) -> None:
-        """Stop claiming: called once, in the loop, after a stop was asked for."""
+        """Stop claiming: called once, by the loop, when it has ended for whatever reason."""
 
     @abstractmethod
     def get_active_child_runner_ids(self) -> Collection[str]:
@@ -123,13 +130,14 @@ class RunnerLifecycle(StopRequests, ABC):
         while self.running and not self.stops_asked:  # asked while it started: nothing may undo that
             try:
                 self.runner_loop_iteration()
-            except BackendUnavailableError as error:
+            except (BackendUnavailableError, ConnectionError) as error:
                 if backoff == _BACKOFF_START:
                     self.logger.warning("runner %s waits for its store: %s", self.runner_id, error)
                 self.pause(backoff)
                 backoff = min(backoff * 2, _BACKOFF_MOST)
             except PynencError:
                 self.logger.exception("runner %s goes on after an error of one invocation", self.runner_id)
+                self.pause(self.conf.runner_loop_sleep_time_sec)  # the next iteration may meet the same one at once
             else:
                 backoff = _BACKOFF_START
 
@@ -169,8 +177,10 @@ class RunnerLifecycle(StopRequests, ABC):
                 self._stopped.set()
 
     def init_trigger_tasks_modules(self) -> None:
-        """Import the modules that hold tasks and triggers."""
+        """Import the modules that hold tasks and triggers, then register what they could not, and what the core brings."""
         self.app.import_task_modules()
+        self.app.register_core_tasks()
+        self.app.register_deferred_triggers()
 
 
 class BaseRunner(RunnerLifecycle):
@@ -245,13 +255,17 @@ class BaseRunner(RunnerLifecycle):
         return self.app.orchestrator.kill_and_reroute(invocation_id, (runner_ctx or self.runner_context).runner_id)
 
     def _register_new_child_runner_context(self, child_context: RunnerContext) -> None:
-        """Store the context of a child and give it a first heartbeat."""
+        """Store the context of a child and give it a first heartbeat; call it before the child can claim anything."""
         self.app.orchestrator.store_runner_context(child_context)
-        self.duties.beat_now()
+        self.app.orchestrator.register_runner_heartbeats([child_context.runner_id])
 
     def _report_child_runner_heartbeats(self) -> None:
         """Give a heartbeat for this runner and its living children now; the duties do it regularly."""
         self.duties.beat_now()
+
+    def _check_atomic_services(self) -> None:
+        """Carry out the background services now, if they are due and no other runner does; the duties do it regularly."""
+        self.duties.check_services()
 
     def _hand_on(self, children: Iterable[tuple[str, str]]) -> int:
         """Recover what dead children owned, each given by runner id and the reason of its end; return how many invocations."""

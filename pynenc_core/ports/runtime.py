@@ -117,6 +117,10 @@ class Duties(Protocol):
         """Give a heartbeat at once: a child was born."""
         ...
 
+    def check_services(self) -> None:
+        """Carry out the services now, if they are due and nobody else has the role."""
+        ...
+
     def stand_down(self) -> None:
         """Give the services up to somebody else: this runner is about to end, and only its heartbeats go on."""
         ...
@@ -170,6 +174,10 @@ class Orchestrator(Protocol):
 
     def hand_on(self, runner_id: str, exit_reason: str) -> int:
         """Recover everything a dead runner owned, at once; return how many invocations."""
+        ...
+
+    def register_runner_heartbeats(self, runner_ids: Collection[str], *, can_run_atomic_service: bool = False) -> None:
+        """Note that these runners live for one lease more."""
         ...
 
     def store_runner_context(self, context: RunnerContext) -> None:
@@ -234,6 +242,14 @@ class RunnerView(StoreView, Protocol):
 
     def import_task_modules(self) -> None:
         """Import the modules in which the app's tasks are; a failed import is a warning that names it."""
+        ...
+
+    def register_core_tasks(self) -> tuple[str, ...]:
+        """Register the tasks that the core itself brings; return their ids."""
+        ...
+
+    def register_deferred_triggers(self) -> tuple[str, ...]:
+        """Register the triggers that were declared before what they refer to was known; return their ids."""
         ...
 
     def announce(self, context: RunnerContext) -> None:

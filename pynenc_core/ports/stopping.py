@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from threading import Event
 
 from pynenc_core.ports.runtime import RunnerView
@@ -27,10 +28,15 @@ class StopRequests:
         self._stopped.set()
 
     def stop_runner_loop(self, signum: int | None = None, frame: object = None) -> None:
-        """Ask the runner to stop; call it from any thread. Asked twice, the runner hands back at once what still runs."""
-        del frame
+        """Ask the runner to stop. Asked twice, the runner hands back at once what still runs.
+
+        Call it from any thread, or register it as a handler: then it sets flags only, and the loop is woken from a thread.
+        """
         self._note_stop(signum)
-        self.wake()
+        if frame is None:
+            self.wake()
+        else:  # a handler may have interrupted whoever holds a lock that `wake` takes; so has this way to start a thread none
+            _thread.start_new_thread(self.wake, ())
 
     def _note_stop(self, signum: int | None) -> None:
         self.stops_asked += 1

@@ -239,3 +239,28 @@ def test_an_outage_in_a_turn_is_for_the_loop_to_say() -> None:
         scene.queue()
         with pytest.raises(BackendUnavailableError):
             role.turn()
+
+
+def test_services_that_are_asked_for_between_two_turns_wait_for_the_next() -> None:
+    class Counting:
+        turns = 0
+
+        def turn(self, now: float) -> int:
+            del now
+            self.turns += 1
+            return 0
+
+    with stage() as scene:
+        service, heartbeat = Counting(), heartbeat_of(scene)
+        role = role_of(scene, heartbeat, "runner", {"counting": service})
+        heartbeat.turn()
+        for _ in range(8):  # in uninterrupted contact with the store for more than a lease
+            scene.clock.advance(LEASE / 5)
+            heartbeat.turn()
+        turns = [(role.turn_if_due(), service.turns)[1]]
+        for seconds in (role.interval / 2, role.interval):
+            turns.append((role.turn_if_due(), service.turns)[1])
+            scene.clock.advance(seconds)
+            heartbeat.turn()
+            turns.append((role.turn_if_due(), service.turns)[1])
+        assert turns == [1, 1, 1, 1, 2]
