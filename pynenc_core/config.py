@@ -180,6 +180,8 @@ class TaskSettings(SettingsSection):
     delay: Amount | None = setting(None, "seconds from the call to the earliest start")
     eta: datetime | None = setting(None, "the earliest start as a point in time; a naive one is UTC")
     expires: Interval | None = setting(None, "seconds from the call after which it is not started any more")
+    timeout: Amount = setting(0.0, "seconds that an attempt may run before it is stopped, waits for other invocations apart; 0: no limit")
+    soft_timeout: Amount = setting(0.0, "seconds after which SoftTimeoutError is raised in it; less than `timeout`; 0: never")
     parallel_batch_size: Annotated[int, Meta(ge=1, le=500)] = setting(500, "calls that `parallelize` submits in one batch, all or nothing")
     registration_concurrency: ConcurrencyScope = setting("disabled", "what makes a call a duplicate of one that is not final yet")
     running_concurrency: ConcurrencyScope = setting("disabled", "of what only one may run at a time")

@@ -94,9 +94,20 @@ class RunnerSide(AppParts):
             self._external = ExternalRunner(self)
         return self._external
 
-    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], gauge: Gauge) -> ThreadExecutor:
-        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
-        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get(), gauge)
+    def open_executor(
+        self,
+        context: RunnerContext,
+        slots: int,
+        may_claim: Callable[[], bool],
+        gauge: Gauge,
+        replace: Callable[[str], float] | None = None,
+    ) -> ThreadExecutor:
+        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`.
+
+        `replace` is told why this process should end: code in it does not, though it was told to. It returns within how
+        many seconds the process will be gone; 0, or without it, the code is left behind in its thread.
+        """
+        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get(), gauge, replace)
 
     def open_duties(
         self,

@@ -31,6 +31,7 @@ from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runtime import Duties
 from pynenc_core.runtime import WorkerStart
 
+_LEAVING = 5.0  # seconds after the grace in which a worker hands the rest back and ends
 _FAILED_START = 70  # EX_SOFTWARE of sysexits.h: trying again at once would end the same way
 
 
@@ -117,6 +118,13 @@ class WorkerRunner(ExecutorRunner):
                 self.executor.drain(self._grace, self.hurry)
         finally:
             self._stopped.set()
+
+    def _replace_process(self, why: str) -> float:
+        if self.running:
+            self.logger.warning("worker %s ends, and another takes its place: %s", self.runner_id, why)
+            self.running = False  # not as if somebody had asked for it: a stop that comes now is the first one
+            self.wake()
+        return self._grace + _LEAVING
 
     def _log_shutdown(self, signum: int | None) -> None:
         del signum  # the parent has said why

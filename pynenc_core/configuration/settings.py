@@ -44,6 +44,7 @@ ASSIGNED = "code, assigned"
 Step = Literal["files", "operator", "code"]
 
 _LONGEST_SHOWN = 80
+_TOO_SOFT = "it must be less than the task's `timeout`, or it is never raised"
 _CONFIG_FILEPATH = "config_filepath="
 
 
@@ -186,8 +187,12 @@ class Settings:
         section, layers = self._sections.get(TASK), self._tasks.get(task_key(task_id), _TaskLayers())
         decorator = {entry.field: entry for entry in read_decorator(task_id, decorated or {}, self._sections)}
         options = attrs.evolve(self.task)
-        for name, entry in {**layers.files, **decorator, **layers.operator, **layers.code}.items():
+        entries = {**layers.files, **decorator, **layers.operator, **layers.code}
+        for name, entry in entries.items():
             setattr(options, name, _converted(entry, section.fields[name]))
+        if 0 < options.timeout <= options.soft_timeout:
+            set_last = entries.get("soft_timeout") or entries.get("timeout") or self._entries[TASK, "soft_timeout"]
+            raise InvalidSettingError(set_last.origin, _dotted(TASK, "soft_timeout"), _TOO_SOFT, str(options.soft_timeout))
         govern(options, _refuse)
         return options
 

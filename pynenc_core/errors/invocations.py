@@ -67,6 +67,32 @@ class InvocationTimeoutError(InvocationError, TimeoutError):
         )
 
 
+class SoftTimeoutError(InvocationError, TimeoutError):
+    """Raised inside a running task whose `soft_timeout` is over; uncaught, it is the failure of the attempt."""
+
+    task_id: str
+    limit: float
+
+    def __str__(self) -> str:
+        return (
+            f"invocation {self.invocation_id} of task {self.task_id} has run for {self.limit:g} s, its `soft_timeout`: "
+            "catch this to end in order, or give the task more time"
+        )
+
+
+class HardTimeoutError(InvocationError, TimeoutError):
+    """The outcome of an attempt that ran longer than its `timeout`; never raised inside the task."""
+
+    task_id: str
+    limit: float
+
+    def __str__(self) -> str:
+        return (
+            f"invocation {self.invocation_id} of task {self.task_id} ran longer than {self.limit:g} s, its `timeout`, and was stopped: "
+            "give the task more time, or let it do less at once"
+        )
+
+
 class InvocationCancelledError(InvocationError):
     """The invocation was cancelled, so it has no result."""
 

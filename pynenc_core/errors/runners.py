@@ -65,9 +65,10 @@ class UnknownTaskError(PynencError):
 
 
 class TaskCancelled(PynencError):  # noqa: N818 - it is no mistake, it is a request that arrives as an exception
-    """Raised inside a running task whose cancellation was requested."""
+    """Raised inside a running task whose cancellation was requested, or whose `timeout` is over."""
 
     invocation_id: str
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"invocation {self.invocation_id} is cancelled"
+        return f"invocation {self.invocation_id} is cancelled{f': {self.reason}' if self.reason else ''}"

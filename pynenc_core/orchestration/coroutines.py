@@ -10,6 +10,7 @@ from typing import Any
 
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.orchestration.current import Job
+from pynenc_core.orchestration.driving import Driven
 
 _loops = threading.local()
 
@@ -38,7 +39,10 @@ def close_loop() -> None:
 
 
 def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a job's coroutine to its end, and end whatever it left running; raises TaskCancelled when `job.stop_coroutine` was called."""
+    """Run a job's coroutine to its end, and end whatever it left running.
+
+    Raises TaskCancelled when `job.stop_coroutine` was called. What is given to `job.throw` is raised where the coroutine awaits.
+    """
     import asyncio  # imported late: a process without async tasks never needs it
 
     kept: _LoopOfThread | None = getattr(_loops, "kept", None)
@@ -49,6 +53,15 @@ def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
     stopped = False
     returned: list[Any] = []
     raised: list[BaseException] = []  # not left to the loop: its tasks and frames would refer to each other through the traceback
+
+    driven = Driven(coroutine, lambda: not stopped) if job.allowance is not None else None
+
+    def throw(error: BaseException) -> None:  # called with the job's lock held
+        loop.call_soon_threadsafe(raise_in, error)
+
+    def raise_in(error: BaseException) -> None:
+        if driven is not None and task is not None:
+            driven.raise_in(task, error)
 
     def stop() -> None:  # called with the job's lock held
         nonlocal stopped
@@ -63,7 +76,7 @@ def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
             if stopped and task is not None:
                 task.cancel()
         try:
-            returned.append(await coroutine)
+            returned.append(await (driven or coroutine))
         except BaseException as error:  # noqa: BLE001 - raised below
             raised.append(error)
         finally:
@@ -72,7 +85,7 @@ def run_coroutine(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:
             await _end_others(loop)
 
     with job.lock:
-        job.stop_coroutine = stop  # for good: an exception set in this thread would hit the loop itself
+        job.stop_coroutine, job.throw = stop, throw  # for good: an exception set in this thread would hit the loop itself
     kept.runner.run(stoppable(), context=copy_context())
     if not raised:
         return returned[0]

@@ -6,10 +6,30 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from pynenc_core.model import InvocationRecord, RunnerContext, Signal, SignalKind
 from pynenc_core.status import Owner
+
+
+class TimeAllowance(Protocol):
+    """How much time the code of one job may take; see `timeouts`."""
+
+    def begin(self) -> None:
+        """Note that the job's own code starts now, in the calling thread."""
+        ...
+
+    def end(self) -> None:
+        """Note that it has ended. Raises HardTimeoutError when that came too late."""
+        ...
+
+    def hold(self) -> None:
+        """Note that the job is PAUSED: its time stands still."""
+        ...
+
+    def go_on(self) -> None:
+        """Note that it is RUNNING again."""
+        ...
 
 
 class Job:
@@ -38,16 +58,22 @@ class Job:
         """The task itself has returned; a thread that it left behind may still run."""
         self.abandoned = False
         """Its owner is somebody else by now, or it is final: whatever it still does counts for nothing."""
+        self.allowance: TimeAllowance | None = None
+        """How much time its code may take; None: as much as it needs."""
+        self.timed_out = False
+        """Its hard limit is over, and its code was told to end: what it returns counts for nothing."""
         self.thread = 0
         self.in_user_code = False
         self.stop_coroutine: Callable[[], object] | None = None
-        """While its coroutine runs: what cancels it, called from any thread."""
+        """While its coroutine runs: what cancels it, called from any thread with `lock` held."""
+        self.throw: Callable[[BaseException], object] | None = None
+        """While its coroutine runs: what raises an exception where it awaits; called as the above."""
         self.interrupt: Signal | None = None
         """A request that the running code has yet to be told of."""
         self.exception_set = False
-        """An exception was set in its thread."""
-        self.exception_met = False
-        """That exception was raised."""
+        """TaskCancelled was set in its thread."""
+        self.pending: type[BaseException] | None = None
+        """The exception that was set in its thread last, until it is raised there."""
         self.told = False
         """It was told by a call to us that it is cancelled, or is somebody else's."""
 
@@ -67,6 +93,11 @@ class Job:
     def cancel_requested(self) -> bool:
         """Whether somebody asked to cancel it."""
         return self.interrupt is not None and self.interrupt.kind is SignalKind.CANCEL
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its code is to end, for whatever reason."""
+        return self.cancel_requested or self.abandoned or self.timed_out
 
     @property
     def owner(self) -> Owner:

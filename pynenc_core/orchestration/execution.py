@@ -122,6 +122,13 @@ class Execution:
         outcome: Change = ended.ready.context.run(self._conclude, job, ended)
         return _unless_abandoned(job, outcome)
 
+    def failed(self, job: Job, error: BaseException) -> Change:
+        """Return the change to settle for an attempt that failed with an error which its own code has not raised."""
+        definition = self._engine.tasks.get(job.record.invocation.task_id)
+        if definition is None:
+            return self._set_aside(job, UnknownTaskError(job.record.invocation.task_id, self._engine.app_id))
+        return self._failed(job, definition, error)
+
     def _prepare(self, job: Job, runner: object, context: Context) -> Ready | Change:
         current_runner.set(runner)
         current_context.set(job.context)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
+from pynenc_core.orchestration.calling_off import CallingOff
 from pynenc_core.orchestration.claiming import Claiming
 from pynenc_core.orchestration.coroutines import close_loop
 from pynenc_core.orchestration.courier import Courier
@@ -21,14 +22,14 @@ from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.holdings import Holdings
-from pynenc_core.orchestration.interrupting import interrupt
 from pynenc_core.orchestration.pausing import Pausing
 from pynenc_core.orchestration.settling import End, Settling
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.threads import WorkThreads
+from pynenc_core.orchestration.timeouts import TimeLimits
 from pynenc_core.orchestration.waiting import Interests
 from pynenc_core.ports.gauge import Gauge
-from pynenc_core.status import OWNED, Status
+from pynenc_core.status import OWNED
 
 R = TypeVar("R")
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
@@ -46,17 +47,26 @@ class ThreadExecutor:
         may_claim: Callable[[], bool],
         runner: object,
         gauge: Gauge,
+        replace: Callable[[str], float] | None = None,
     ) -> None:
+        """`replace` is told why this process should end, since code in it does not; without it the process stays.
+
+        It returns within how many seconds the process will be gone, 0 where it stays after all.
+        """
         self._engine = engine
         self._context = context
         self._runner = runner
         self._gauge = gauge
         self._execution = Execution(engine)
         self._slots = Slots(slots, gauge)
-        self._holdings = Holdings(engine, context, gauge)
+        self._limits = TimeLimits(engine.clock, gauge)
+        self._holdings = Holdings(engine, context, gauge, self._limits)
         self._claiming = Claiming(engine, context, self._slots, self._holdings, may_claim, gauge)
         self._courier = Courier(engine, self._claiming.ask, partial(self._claiming.note_reply, deliver=self.deliver))
         self._pausing = Pausing(engine, self._slots, self._courier, self._claiming.want_for_one, self._pass_slot_on, self._holdings.settled)
+        self._calling_off = CallingOff(
+            engine, self._execution, self._courier, self._slots, self._holdings, self._limits, replace or (lambda _: 0.0)
+        )
         self._outside = Interests(engine.state, engine.clock, engine.logger)
         self._threads = WorkThreads(keep=slots, farewell=close_loop)
         self._settling = Settling(engine, self._slots, self._holdings, self._claiming, self._courier)
@@ -98,7 +108,8 @@ class ThreadExecutor:
         jobs = self._holdings.jobs()
         handed = [*self._settling.unload(), *self._holdings.abandon_all()]
         for job in jobs:
-            self._interrupt_waits(job)
+            self._calling_off.interrupt_waits(job)
+        self._limits.close()
         self._say_last_words(handed)
         self._threads.close()
         self._engine.dispatcher.wake()  # once more: who was about to wait when it was first called waits now
@@ -131,7 +142,7 @@ class ThreadExecutor:
                 known, job.interrupt = job.interrupt, signal
             if known is None:
                 # On a thread of its own: heartbeats bring signals, and nothing may delay those.
-                threading.Thread(target=self._answer, args=(job, signal), name="pynenc-signal", daemon=True).start()
+                threading.Thread(target=self._calling_off.answer, args=(job, signal), name="pynenc-signal", daemon=True).start()
 
     # Running.
 
@@ -177,31 +188,7 @@ class ThreadExecutor:
         self._slots.no_longer_alone(job)
         return End(job, outcome)
 
-    # Requests, and the end.
-
-    def _answer(self, job: Job, signal: Signal) -> None:
-        if signal.kind is SignalKind.CANCEL and not self._cancel(job, signal):
-            return  # its own outcome came first
-        self._interrupt_waits(job)
-        interrupt(job)
-
-    def _cancel(self, job: Job, signal: Signal) -> bool:
-        paused = job.paused
-        while True:
-            (refusal,) = self._courier.exchange([self._holdings.cancelled(job, signal, paused=paused)]).refused
-            if refusal is None:
-                job.abandoned = True
-                return True
-            if refusal.claim != job.owner.claim or refusal.status not in {Status.RUNNING, Status.PAUSED}:
-                return False
-            paused = refusal.status is Status.PAUSED  # it began to wait, or went on, in the meantime
-
-    def _interrupt_waits(self, job: Job) -> None:
-        with job.lock:
-            interests = list(job.interests)
-        for interest in interests:
-            interest.interrupt()
-        self._slots.tell()
+    # The end.
 
     def _say_last_words(self, handed: Sequence[Change]) -> None:
         patience = threading.Timer(_LAST_WORDS, self._courier.give_up)

@@ -16,6 +16,7 @@ from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Si
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.timeouts import TimeLimits
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
@@ -27,7 +28,8 @@ _Claim = tuple[str, int]
 class Holdings:
     """The book of one executor, kept in step with the store."""
 
-    def __init__(self, engine: Engine, context: RunnerContext, gauge: Gauge) -> None:
+    def __init__(self, engine: Engine, context: RunnerContext, gauge: Gauge, limits: TimeLimits) -> None:
+        self._limits = limits
         self._engine = engine
         self._gauge = gauge
         self._context = context
@@ -59,6 +61,8 @@ class Holdings:
         """Return the job of an invocation that is RUNNING."""
         job = Job(record, self._context, self._engine)
         job.interrupt = _cancel_request(record)
+        if (definition := self._engine.tasks.get(record.invocation.task_id)) is not None:
+            self._limits.allow(job, definition.options)
         claim = (record.invocation_id, record.state.claim)
         with self._lock:
             self._jobs[claim] = job
@@ -69,9 +73,11 @@ class Holdings:
     def drop(self, invocation_id: str, claim: int) -> None:
         """Forget what is settled, or somebody else's; by its claim, since the invocation may be here again under a newer one."""
         with self._lock:
-            self._jobs.pop((invocation_id, claim), None)
+            job = self._jobs.pop((invocation_id, claim), None)
             self._known.discard((invocation_id, claim))
             self._gauge.show_jobs(len(self._jobs))
+        if job is not None:
+            self._limits.forget(job)
 
     def settled(self, changes: Iterable[Change]) -> None:
         """Forget what these changes released."""
@@ -82,6 +88,7 @@ class Holdings:
         """Note that a job has ended and that its outcome is kept for later: it is no job any more, and ours all the same."""
         with self._lock:
             self._jobs.pop((job.invocation_id, job.owner.claim), None)
+        self._limits.forget(job)
 
     def next_suspect(self, invocation_id: str = "") -> InvocationRecord | None:
         """Take the first suspect that waits for its turn, or that one; None when there is none."""

@@ -1,4 +1,4 @@
-"""Tells running code that its invocation is cancelled: as an exception in its thread, or by cancelling its coroutine."""
+"""Tells running code that its invocation is cancelled, or that its time is up: as an exception in its thread, or in its coroutine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from pynenc_core.errors.base import PynencError
+from pynenc_core.errors.invocations import SoftTimeoutError
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.orchestration.current import Job
 
@@ -19,7 +21,10 @@ _LOOK, _LOOK_MOST = 0.002, 0.05  # seconds between looks whether the code has le
 
 
 class UserCode:
-    """While a job's own code runs in this thread, so that a request may reach it as an exception, and only then."""
+    """While a job's own code runs in this thread, so that a request may reach it as an exception, and only then.
+
+    It is also what its time limits count. Raises HardTimeoutError at the end of code that ran longer than it may.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -30,39 +35,53 @@ class UserCode:
                 raise TaskCancelled(self._job.invocation_id)
             self._job.thread = threading.get_ident()
             self._job.in_user_code = True
+        if self._job.allowance is not None:
+            self._job.allowance.begin()
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         with self._job.lock:
             self._job.in_user_code = False
-            on_its_way = self._job.exception_set and not self._job.exception_met
+            on_its_way = self._job.pending is not None
         if on_its_way:
             _meet_exception()
+        if self._job.allowance is not None:
+            self._job.allowance.end()
 
 
-def interrupt(job: Job) -> None:
-    """Raise TaskCancelled in the thread that runs a job's own code, at its next step in Python code; cancel a coroutine.
+def interrupt(job: Job, error: PynencError, wanted: Callable[[], bool]) -> bool:
+    """Raise `error` in the thread that runs a job's own code, at its next step in Python code, or where its coroutine awaits.
 
-    Returns when that is done or the code has ended. While the code is inside a call to us, which may hold a lock, nothing
-    is raised there: what waits for others is told by its wait.
+    TaskCancelled cancels a coroutine. Returns whether it is on its way: not when the code has ended, or when it is not
+    `wanted` any more, asked with the job's lock held. While the code is inside a call to us, which may hold a lock,
+    nothing is raised there: what waits for others is told by its wait.
     """
     set_exception = _setter()  # made here, not with the job's lock held
-
-    error = type("TaskCancelled", (TaskCancelled,), {"__init__": _bound_init(job)})
+    ends = isinstance(error, TaskCancelled)
+    kind = _told_as(job, error)
     pause = threading.Event()
     look = _LOOK
     while True:
         with job.lock:
-            if job.told or not (job.cancel_requested and job.in_user_code):
-                return
+            if not (job.in_user_code and wanted()) or (ends and (job.told or job.exception_set)):
+                return False
             if job.stop_coroutine is not None:
-                job.stop_coroutine()
-                return
+                return _tell_coroutine(job, error)
             if _in_its_own_code(sys._current_frames().get(job.thread)):  # noqa: SLF001 - the one way to see another thread's frames
-                job.exception_set = True
-                set_exception(job.thread, error)
-                return
+                job.exception_set |= ends
+                job.pending = kind
+                set_exception(job.thread, kind)  # in place of one that it has not met yet
+                return True
         pause.wait(look)
         look = min(look * 2, _LOOK_MOST)
+
+
+def _tell_coroutine(job: Job, error: PynencError) -> bool:
+    if isinstance(error, TaskCancelled):
+        if job.stop_coroutine is not None:
+            job.stop_coroutine()
+    elif job.throw is not None:
+        job.throw(error)
+    return True
 
 
 def _meet_exception() -> None:
@@ -75,7 +94,7 @@ def _meet_exception() -> None:
         ends = time.monotonic() + _ARRIVAL
         while time.monotonic() < ends:
             pass
-    except TaskCancelled:
+    except (TaskCancelled, SoftTimeoutError):
         return
 
 
@@ -104,9 +123,14 @@ def _setter() -> Callable[[int, type[BaseException]], None]:
     return set_exception
 
 
-def _bound_init(job: Job) -> Callable[[TaskCancelled], None]:
-    def init(self: TaskCancelled) -> None:
-        job.exception_met = True  # it is made when it is raised
-        TaskCancelled.__init__(self, job.invocation_id)
+def _told_as(job: Job, error: PynencError) -> type[PynencError]:
+    """Return a class that makes such an error, and notes that the job has met it: what is set in a thread is made there."""
+    kind = type(error)
 
-    return init
+    def init(self: PynencError) -> None:
+        if job.pending is made:
+            job.pending = None
+        PynencError.__init__(self, **error.fields())
+
+    made = type(kind.__name__, (kind,), {"__init__": init, "__module__": kind.__module__, "__qualname__": kind.__qualname__})
+    return made

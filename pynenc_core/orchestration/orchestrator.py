@@ -54,9 +54,10 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
         may_claim: Callable[[], bool],
         runner: object,
         gauge: Gauge,
+        replace: Callable[[str], float] | None = None,
     ) -> ThreadExecutor:
         """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
-        return ThreadExecutor(self.engine, context, slots, may_claim, runner, gauge)
+        return ThreadExecutor(self.engine, context, slots, may_claim, runner, gauge, replace)
 
     def open_duties(
         self,

@@ -92,7 +92,7 @@ class Pausing:
     def _begin_to_wait(self, job: Job, invocation_ids: Collection[str]) -> bool:
         """Pause the job, or note what else it waits for; False for a thread that outlived its task, which may just block."""
         with job.pausing:
-            if job.abandoned:
+            if job.abandoned or job.timed_out:
                 raise TaskCancelled(job.invocation_id)
             if job.ended:
                 return False
@@ -166,6 +166,8 @@ class Pausing:
         refusal = delivery.refused[-1]
         with job.lock:
             job.paused, job.has_slot, job.awaits = refusal is None, False, frozenset(wanted)
+        if job.allowance is not None:
+            job.allowance.hold()
         self._slots.no_longer_alone(job)
         self._pass_on(job, delivery.claimed, ahead)
         if refusal is not None:
@@ -200,6 +202,8 @@ class Pausing:
         resumed = change(self._paused_record(job), (Status.RUNNING,), by=job.context.runner_id, owner=job.owner)
         delivery = self._courier.exchange([resumed])
         self._must_be_written(job, resumed, delivery.refused[0])
+        if job.allowance is not None:
+            job.allowance.go_on()
         if signal is not None and signal.kind is SignalKind.DEADLOCK:
             raise ConcurrencyDeadlockError(job.invocation_id, signal.circle)
 

@@ -44,7 +44,7 @@ class Routing:
 
     def _submit(self, definition: TaskDefinition, calls: list[EncodedCall]) -> Submitted:
         job = running_job.get()
-        if job is not None and (job.cancel_requested or job.abandoned) and job.tell_once():
+        if job is not None and job.stopped and job.tell_once():
             # What calls us again and again is told here; once, so that its `finally` may still call what undoes its work.
             raise TaskCancelled(job.invocation_id)
         batch_id = new_id() if len(calls) > 1 else ""

@@ -39,8 +39,14 @@ class ExecutorRunner(BaseRunner):
 
     def _on_start(self) -> None:
         self.gauge = self.gauge or Gauge()
-        self.executor = self.app.open_executor(self.runner_context, self.max_parallel_slots, lambda: self.duties.may_claim, self.gauge)
+        slots, may_claim = self.max_parallel_slots, lambda: self.duties.may_claim
+        self.executor = self.app.open_executor(self.runner_context, slots, may_claim, self.gauge, self._replace_process)
         self.executor.start()
+
+    def _replace_process(self, why: str) -> float:
+        """Return within how many seconds this process will be gone and another in its place; 0, as here: it stays."""
+        del why
+        return 0.0
 
     def runner_loop_iteration(self) -> None:
         """Wait until somebody wakes this runner: its executor claims and runs by itself."""

@@ -12,12 +12,14 @@ import time
 
 _FIELDS = ("jobs", "paused", "idle_since", "polled_at", "deadline")
 _WIDTH = struct.calcsize("=d")
+_ID_AT = _WIDTH * len(_FIELDS)
+_ID = "=64s"
 
 
 class Gauge:
-    """Five numbers, each written whole by the one process that it is about."""
+    """Five numbers, each written whole by the one process that it is about, and one id."""
 
-    SIZE = _WIDTH * len(_FIELDS)
+    SIZE = _ID_AT + struct.calcsize(_ID)
     """How many bytes it takes."""
 
     def __init__(self, shown_in: memoryview | None = None) -> None:
@@ -47,8 +49,13 @@ class Gauge:
         """Show that the store has just answered a claim, or a heartbeat while there was nothing to claim for."""
         self._set(3, time.monotonic())
 
-    def show_deadline(self, deadline: float) -> None:
-        """Show by when the invocation whose time is up first must have ended; 0: none has a limit."""
+    def show_deadline(self, deadline: float, invocation_id: str = "") -> None:
+        """Show by when the invocation whose time is up first must have ended, and which one that is; 0: none has a limit.
+
+        Without an id it is the process itself that must have ended by then.
+        """
+        self._set(4, 0.0)  # so that nobody sees the one with the other's
+        struct.pack_into(_ID, self._shown_in, _ID_AT, invocation_id.encode())
         self._set(4, deadline)
 
     @property
@@ -75,3 +82,9 @@ class Gauge:
     def deadline(self) -> float:
         """By when the invocation whose time is up first must have ended; 0: none has a limit."""
         return self._get(4)
+
+    @property
+    def deadline_of(self) -> str:
+        """Whose time is up first; empty: nobody's, or that of the process. Read it of a process that does not change it any more."""
+        shown: bytes = struct.unpack_from(_ID, self._shown_in, _ID_AT)[0]
+        return shown.rstrip(b"\0").decode("ascii", "replace")

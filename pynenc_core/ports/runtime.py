@@ -193,8 +193,19 @@ class RunnerView(StoreView, Protocol):
         """The core's rules."""
         ...
 
-    def open_executor(self, context: RunnerContext, slots: int, may_claim: Callable[[], bool], gauge: Gauge) -> Executor:
-        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
+    def open_executor(
+        self,
+        context: RunnerContext,
+        slots: int,
+        may_claim: Callable[[], bool],
+        gauge: Gauge,
+        replace: Callable[[str], float] | None = None,
+    ) -> Executor:
+        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`.
+
+        `replace` is told why this process should end: code in it does not, though it was told to. It returns within how
+        many seconds the process will be gone; 0, or without it, the code is left behind in its thread.
+        """
         ...
 
     def open_duties(

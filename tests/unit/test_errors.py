@@ -172,6 +172,17 @@ MESSAGES: list[tuple[PynencError, str]] = [
             "queue"
         ),
     ),
+    (
+        invocations.SoftTimeoutError("i1", "shop.bill", 5.0),
+        ("invocation i1 of task shop.bill has run for 5 s, its `soft_timeout`: catch this to end in order, or give the task more time"),
+    ),
+    (
+        invocations.HardTimeoutError("i1", "shop.bill", 0.5),
+        (
+            "invocation i1 of task shop.bill ran longer than 0.5 s, its `timeout`, and was stopped: "
+            "give the task more time, or let it do less at once"
+        ),
+    ),
     (invocations.InvocationCancelledError("i1"), "invocation i1 was cancelled, so it has no result"),
     (invocations.InvocationCancelledError("i1", "too late"), "invocation i1 was cancelled (too late), so it has no result"),
     (
@@ -366,6 +377,7 @@ MESSAGES: list[tuple[PynencError, str]] = [
         "app 'shop' knows no task 'shop.bill' in this process: import its module, or name it in `task_modules` in [tool.pynenc]",
     ),
     (runners.TaskCancelled("i1"), "invocation i1 is cancelled"),
+    (runners.TaskCancelled("i1", "its `timeout` is over"), "invocation i1 is cancelled: its `timeout` is over"),
     # serialization
     (
         serialization.ArgumentBindingError(*ARGUMENT, "missing", "(x, y)"),

@@ -91,3 +91,16 @@ def test_the_origins_list_what_is_set_for_single_tasks(load: Load) -> None:
 def test_options_of_tasks_that_nobody_has_are_told(load: Load, tmp_path: Path) -> None:
     write(tmp_path / "pyproject.toml", '[tool.pynenc.task."shop.add"]\npriority = 3\n[tool.pynenc.task."shop.ad"]\npriority = 3\n')
     assert load().unread_tasks(["shop.add", "shop.other"]) == (f'{tmp_path / "pyproject.toml"} [tool.pynenc.task."shop.ad"]',)
+
+
+def test_a_soft_limit_that_could_never_be_raised_is_refused_where_it_was_set(load: Load, tmp_path: Path) -> None:
+    settings = load({})
+    with pytest.raises(InvalidSettingError, match=r"decorator.*task\.soft_timeout \(10.0\).*less than the task's `timeout`"):
+        settings.task_options(TASK, {"timeout": 10, "soft_timeout": 10})
+    write(tmp_path / "pyproject.toml", "[tool.pynenc.task]\nsoft_timeout = 30")
+    settings = load({})
+    with pytest.raises(InvalidSettingError, match="less than the task's `timeout`"):
+        settings.task_options(TASK, {"timeout": 10})
+    assert settings.task_options(TASK, {"timeout": 60}).soft_timeout == 30
+    assert settings.task_options(TASK, {"timeout": 0}).soft_timeout == 30
+    assert settings.task_options(TASK, {"timeout": 10, "soft_timeout": 0}).timeout == 10
