@@ -195,7 +195,7 @@ def _waiting(counts: Mapping[Status, int], *, someone_lives: bool) -> Iterator[C
     claimable = sum(count for status, count in counts.items() if status in CLAIMABLE)
     text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none is stored"
     nobody = "; nobody is there to run what waits: pynenc runner start" if claimable and not someone_lives else ""
-    yield Check("invocations", "note" if nobody else "ok", f"{text}; {claimable} may be claimed{nobody}")
+    yield Check("invocations", "wrong" if nobody else "ok", f"{text}; {claimable} may be claimed{nobody}")
     if counts.get(Status.PARKED):
         yield Check(
             "parked", "wrong", f"{counts[Status.PARKED]} wait for a runner that knows their task: `pynenc invocation list --status parked`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pynenc_core.errors.cli import UsageError
 from pynenc_core.errors.invocations import InvocationNotFoundError
 from pynenc_core.errors.plugins import UnknownPluginError
-from pynenc_core.errors.runners import RunnerNotExecutableError
+from pynenc_core.errors.runners import NoShutdownReportError, RunnerNotExecutableError
 
 OK, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
 
@@ -14,4 +14,4 @@ def exit_code(error: BaseException) -> int:
     """Return the exit code for an error."""
     if isinstance(error, UsageError | RunnerNotExecutableError):
         return USAGE
-    return NOT_FOUND if isinstance(error, InvocationNotFoundError | UnknownPluginError) else FAILED
+    return NOT_FOUND if isinstance(error, InvocationNotFoundError | NoShutdownReportError | UnknownPluginError) else FAILED

@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("pynenc_core.cli.doctor:doctor", "Check environment, plugins, configuration, store and runners."),
     "invocation": ("pynenc_core.cli.invocations:invocation", "List, show and cancel invocations."),
     "plugins": ("pynenc_core.cli.plugins:plugins", "List and check the installed plugins."),
-    "runner": ("pynenc_core.cli.runner:runner", "Start a runner."),
+    "runner": ("pynenc_core.cli.runner:runner", "Start runners, list them, and show how one ended."),
     "status": ("pynenc_core.cli.status:status", "Draw the life of an invocation."),
 }
 """The core's own commands: where each is, and its line in the help, which then needs no import."""

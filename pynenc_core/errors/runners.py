@@ -72,3 +72,18 @@ class TaskCancelled(PynencError):  # noqa: N818 - it is no mistake, it is a requ
 
     def __str__(self) -> str:
         return f"invocation {self.invocation_id} is cancelled{f': {self.reason}' if self.reason else ''}"
+
+        return f"invocation {self.invocation_id} is cancelled"
+
+
+class NoShutdownReportError(PynencError):
+    """Nothing is stored of a runner's shutdown."""
+
+    runner_id: str
+    app_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"app {self.app_id!r} has no report of a shutdown of runner {self.runner_id!r}: it still runs, was killed, "
+            "ended more than a week ago, or never was; `pynenc runner list` shows who lives and who ended lately"
+        )

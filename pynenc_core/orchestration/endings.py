@@ -26,11 +26,12 @@ class RunnerEnd:
     reason: str
     at: float
     """Seconds since 1970 by the store's clock."""
+    started_at: float | None = None
 
 
-def note_end(state: CoordinationStorage, runner_id: str, reason: str) -> None:
+def note_end(state: CoordinationStorage, runner_id: str, reason: str, started_at: float | None = None) -> None:
     """Note that a runner ended, or stops; the last note stays. One write."""
-    end = RunnerEnd(runner_id=runner_id, reason=reason, at=state.now())
+    end = RunnerEnd(runner_id=runner_id, reason=reason, at=state.now(), started_at=started_at)
     state.put_value(_END, runner_id, msgspec.json.encode(end), ttl=RECENT)
 
 
@@ -44,7 +45,7 @@ def store_report(state: CoordinationStorage, report: ShutdownReport) -> None:
     """Keep a runner's last report; two writes, with the note of its end."""
     event = report.event
     state.put_value(_REPORT, event.runner_id, report.to_json(), ttl=_KEPT)
-    note_end(state, event.runner_id, f"{event.reason}: {event.error}" if event.error else event.reason)
+    note_end(state, event.runner_id, f"{event.reason}: {event.error}" if event.error else event.reason, event.started_at)
 
 
 def report_of(state: CoordinationStorage, runner_id: str) -> ShutdownReport | None:

@@ -293,7 +293,29 @@ def test_the_doctor_tells_of_work_without_a_runner_of_parked_and_of_quarantined_
     assert "1 wait for a runner that knows their task" in report
     assert "1 crashed their runner too often or cannot be decoded" in report
     assert "1 may be claimed; nobody is there to run what waits" in report
-    assert (desk.state("parked"), desk.state("quarantined"), desk.state("invocations")) == ({"wrong"}, {"note"}, {"note"})
+    assert (desk.state("parked"), desk.state("quarantined"), desk.state("invocations")) == ({"wrong"}, {"note"}, {"wrong"})
+
+
+def test_the_runners_are_listed_and_what_one_told_when_it_stopped_is_shown(desk: Desk) -> None:
+    assert desk.json("runner", "list") == {"runners": [], "counted": True}
+    assert "no runner is alive" in desk.run("runner", "list")
+    context, state = desk.context(), desk.app.orchestrator.engine.state
+    state.beat([context.runner_id], 30.0)
+    desk.jobs.other()
+    desk.claim(context)
+    (line,) = desk.json("runner", "list")["runners"]
+    assert (line["runner_id"], line["state"], line["owned"], line["pid"]) == (context.runner_id, "alive", 1, os.getpid())
+    assert line["heard_sec_ago"] < START
+    assert "has no report of a shutdown" in desk.run("runner", "show", context.runner_id, code=3)
+
+    desk.app.report_shutdown(context, signal.SIGTERM)
+    desk.app.retire(context)
+    state.forget_runners([context.runner_id])
+    (line,) = desk.json("runner", "list")["runners"]
+    assert (line["state"], line["reason"], line["heard_at"]) == ("dead", "sigterm", None)
+    assert f"{context.runner_id}  dead " in desk.run("runner", "list")
+    assert desk.json("runner", "show", context.runner_id)["event"]["signal_name"] == "SIGTERM"
+    assert desk.run("runner", "show", context.runner_id).startswith(f"runner {context.runner_id} stops: sigterm (SIGTERM)\n  runner: ")
 
 
 def test_the_doctor_asks_the_plugins(desk: Desk) -> None:

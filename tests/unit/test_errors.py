@@ -378,6 +378,13 @@ MESSAGES: list[tuple[PynencError, str]] = [
     ),
     (runners.TaskCancelled("i1"), "invocation i1 is cancelled"),
     (runners.TaskCancelled("i1", "its `timeout` is over"), "invocation i1 is cancelled: its `timeout` is over"),
+    (
+        runners.NoShutdownReportError("r1", "shop"),
+        (
+            "app 'shop' has no report of a shutdown of runner 'r1': it still runs, was killed, ended more than a week ago, or never was; "
+            "`pynenc runner list` shows who lives and who ended lately"
+        ),
+    ),
     # serialization
     (
         serialization.ArgumentBindingError(*ARGUMENT, "missing", "(x, y)"),
