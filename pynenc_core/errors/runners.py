@@ -73,8 +73,6 @@ class TaskCancelled(PynencError):  # noqa: N818 - it is no mistake, it is a requ
     def __str__(self) -> str:
         return f"invocation {self.invocation_id} is cancelled{f': {self.reason}' if self.reason else ''}"
 
-        return f"invocation {self.invocation_id} is cancelled"
-
 
 class NoShutdownReportError(PynencError):
     """Nothing is stored of a runner's shutdown."""
