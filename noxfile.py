@@ -32,7 +32,16 @@ CONTRACTS = tuple(name for name in PLUGINS if name != "pynenc-testkit")
 RUNNERS = tuple(name.removeprefix("pynenc-runner-") for name in PLUGINS if name.startswith("pynenc-runner-"))
 BACKENDS = tuple(name.removeprefix("pynenc-backend-") for name in PLUGINS if name.startswith("pynenc-backend-"))
 # Of tests/unit, what runs tasks, and so needs something that stores and something that executes: it is in `everything`.
-WITH_PLUGINS = ("app", "orchestration", "test_group.py", "test_invocation.py", "test_locator.py", "test_logs.py", "test_task.py")
+WITH_PLUGINS = (
+    "app",
+    "operating",
+    "orchestration",
+    "test_group.py",
+    "test_invocation.py",
+    "test_locator.py",
+    "test_logs.py",
+    "test_task.py",
+)
 THIRD_PARTIES = tuple(sorted(path.parent.name for path in ROOT.glob("examples/*/pyproject.toml")))
 IMPOSSIBLE = {("persistent-process", "memory"): "CapabilityError"}  # (runner, backend): the error that building the app must raise
 IMPOSSIBLE_PAIR = """

@@ -70,6 +70,11 @@ class NoDuties:
         """False while no heartbeat was given for one lease: the parent stands still, and others recover what is claimed here."""
         return time.monotonic() - self._renewed < self._lease
 
+    @property
+    def beating(self) -> bool:
+        """Return True: they are the parent's."""
+        return True
+
     def start(self) -> None:
         """Do nothing."""
 

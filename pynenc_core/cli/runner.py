@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
 import attrs
 import click
 
@@ -13,6 +17,7 @@ from pynenc_core.errors.runners import NoShutdownReportError
 from pynenc_core.logs import install_handler
 from pynenc_core.orchestration.endings import report_of
 from pynenc_core.orchestration.roster import Roster, RunnerEntry, roster
+from pynenc_core.ports.runner import BaseRunner
 
 _HEAD = ("runner", "state", "on", "pid", "heard", "started (UTC)", "has", "ended (UTC)", "reason")
 _MINUTE, _HOUR = 60, 3600
@@ -25,20 +30,92 @@ def runner() -> None:
 
 @runner.command(short_help="Run the app's tasks until a signal.")
 @click.option("--runner", "name", metavar="NAME", help="Which one; else the configured one, or the best that is installed.")
+@click.option("--reload", is_flag=True, help="Start it anew when a source file changes: for development, with `pynenc-core[reload]`.")
+@click.option(
+    "--reload-dir",
+    "folders",
+    metavar="FOLDER",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Watch this folder as well; may be repeated, and implies `--reload`.",
+)
+@click.option(
+    "--health-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="Serve `/live`, `/ready` and `/metrics` there; 0 is any free port, which the log names.",
+)
+@click.option(
+    "--health-host", metavar="HOST", default="127.0.0.1", show_default=True, help="The address that `--health-port` is opened on."
+)
+@click.option("--supervisor", type=int, hidden=True, help="The descriptor of a connection to who has started this runner.")
 @common_options
 @pass_session
-def start(session: Session, name: str | None) -> None:
+def start(
+    session: Session,
+    name: str | None,
+    *,
+    reload: bool,
+    folders: tuple[Path, ...],
+    health_port: int | None,
+    health_host: str,
+    supervisor: int | None,
+) -> None:
     """Run the app's tasks until SIGTERM or SIGINT; a second one hands back at once what still runs.
 
     The exit code is 0 after a clean stop.
     """
+    if reload or folders:
+        health = () if health_port is None else ("--health-port", str(health_port), "--health-host", health_host)
+        raise click.exceptions.Exit(_supervise(session, folders, (*(("--runner", name) if name else ()), *health)))
+    link = None
+    if supervisor is not None:
+        from pynenc_core.cli.supervised import Supervisor  # imported late: for development only
+
+        link = Supervisor(supervisor)
     app: Pynenc = session.app
     install_handler(app)
     made = app.make_runner(name or "")
     spec = app.runner_spec(name or "")
     app.logger.info("app %s, found as %s, runs with the %s runner over %s", app.app_id, app.found_as, spec.name, store_of(app))
-    if not session.stop.asked:
-        made.run()
+    if link is not None:
+        link.report(app)
+    with ExitStack() as companions:
+        _tell_of_health(companions, app, made, spec.name, health_host, health_port)
+        if not session.stop.asked:
+            made.run()
+
+
+def _supervise(session: Session, folders: tuple[Path, ...], options: tuple[str, ...]) -> int:
+    """Run the same command without `--reload` as a child process, again and again; return the exit code."""
+    from pynenc_core.cli.reload import Reloading  # imported late: for development only
+    from pynenc_core.cli.supervised import folders_of, put_current_directory_on_path
+
+    put_current_directory_on_path()
+    module = session.locator.partition(":")[0]
+    known = folders_of([module]) if module else ()
+    common = (*(("--app", session.locator) if session.locator else ()), *(("--debug",) if session.debug else ()))
+    return Reloading((*common, "runner", "start", *options), (*(known or (Path.cwd(),)), *folders)).run()
+
+
+def _tell_of_health(companions: ExitStack, app: Pynenc, made: BaseRunner, name: str, host: str, port: int | None) -> None:
+    """Open what tells others of a runner's health, where that was asked for. Raises HealthPortError."""
+    under_systemd = bool(os.environ.get("NOTIFY_SOCKET"))
+    if port is None and not under_systemd:
+        return
+    from pynenc_core.cli.health import Health  # imported late, as what follows: most runners start without
+
+    health = Health(made, name)
+    app.plugins.register(health, "pynenc-health")
+    if port is not None:
+        from pynenc_core.cli.probes import HealthServer
+
+        companions.enter_context(HealthServer(health, host, port, app.logger))
+    if under_systemd:
+        from pynenc_core.cli.systemd import Systemd
+
+        systemd = companions.enter_context(Systemd(health, os.environ, app.logger))
+        app.plugins.register(systemd, "pynenc-systemd")
 
 
 @runner.command(name="list", short_help="List the runners that live, and those that ended within the last hour.")

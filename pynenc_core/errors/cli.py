@@ -76,3 +76,27 @@ class CommandTypeError(PynencError):
         return (
             f"the plugin that offers the command {self.command!r} names {self.target!r} for it, which is no click command; tell its author"
         )
+
+
+class ReloadUnavailableError(UsageError):
+    """`--reload` was asked for, and source files cannot be watched."""
+
+    problem: str
+    hint: str = 'pip install "pynenc-core[reload]"'
+
+    def __str__(self) -> str:
+        return f"--reload cannot watch for changes: {self.problem}; {self.hint}"
+
+
+class HealthPortError(UsageError):
+    """The port of `--health-port` cannot be opened."""
+
+    host: str
+    port: int
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"--health-port {self.port} cannot be opened on {self.host}: {self.problem}; "
+            "choose another port (0 takes any that is free) or another --health-host"
+        )

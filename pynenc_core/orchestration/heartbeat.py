@@ -40,6 +40,11 @@ class Heartbeat:
         """Seconds between heartbeats."""
         return self._engine.runner_settings.heartbeat_interval_sec
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
     def alive_for_sure(self) -> bool:
         """Return whether the lease still runs; others may believe this runner dead otherwise."""
         last = self._last_beat

@@ -138,6 +138,11 @@ class RunnerDuties:
         """False while this runner could not renew its lease."""
         return self._heartbeat.alive_for_sure()
 
+    @property
+    def beating(self) -> bool:
+        """Whether heartbeats go on, whatever the store says to them."""
+        return self._heartbeat.goes_on
+
     def start(self) -> None:
         """Give the first heartbeat, then go on in threads."""
         self._heartbeat.start()

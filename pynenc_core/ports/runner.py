@@ -44,7 +44,7 @@ class RunnerLifecycle(StopRequests, ABC):
         return self.app.open_duties(self.runner_context, self.get_active_child_runner_ids, self._deliver, self._is_busy)
 
     def __getstate__(self) -> dict[str, Any]:
-        dropped = ("hurry", "_woken", "_stopped", "duties", "_shared_cache")
+        dropped = ("hurry", "stopping", "_woken", "_stopped", "duties", "_shared_cache")
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -143,6 +143,7 @@ class RunnerLifecycle(StopRequests, ABC):
 
     def _say_goodbye(self, failure: BaseException | None) -> None:
         self.failure = failure
+        self.stopping.set()
         try:
             self._log_shutdown(self.stop_signal)
             self._on_stop_runner_loop()

@@ -105,6 +105,11 @@ class Duties(Protocol):
         """False while this runner could not renew its lease: others may believe it dead."""
         ...
 
+    @property
+    def beating(self) -> bool:
+        """Whether heartbeats go on, whatever the store says to them."""
+        ...
+
     def start(self) -> None:
         """Give the first heartbeat, then go on in threads that nothing else can delay."""
         ...

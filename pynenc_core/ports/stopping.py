@@ -21,6 +21,8 @@ class StopRequests:
         self._make_events()
 
     def _make_events(self) -> None:
+        self.stopping = Event()
+        """Set when a stop begins, whatever its reason; somebody beside the runner may wait for it."""
         self.hurry = Event()
         """Set by a second request: whoever drains hands everything back at once."""
         self._woken = Event()
@@ -46,6 +48,8 @@ class StopRequests:
 
     def wake(self) -> None:
         """End whatever the loop blocks in; never call it in a signal handler."""
+        if self.stops_asked:
+            self.stopping.set()
         if self.stops_asked > 1:
             self.hurry.set()
         self._woken.set()

@@ -87,6 +87,21 @@ MESSAGES: list[tuple[PynencError, str]] = [
         cli.CommandTypeError("deploy", "shop:run"),
         "the plugin that offers the command 'deploy' names 'shop:run' for it, which is no click command; tell its author",
     ),
+    (
+        cli.ReloadUnavailableError("No module named 'watchfiles'"),
+        "--reload cannot watch for changes: No module named 'watchfiles'; pip install \"pynenc-core[reload]\"",
+    ),
+    (
+        cli.ReloadUnavailableError("no space left on device", "raise the limit"),
+        "--reload cannot watch for changes: no space left on device; raise the limit",
+    ),
+    (
+        cli.HealthPortError("127.0.0.1", 8080, "Address already in use"),
+        (
+            "--health-port 8080 cannot be opened on 127.0.0.1: Address already in use; "
+            "choose another port (0 takes any that is free) or another --health-host"
+        ),
+    ),
     # configuration
     (
         configuration.UnknownSettingError("pyproject.toml", "max_thread", ("max_threads", "min_threads"), ("max_threads",)),

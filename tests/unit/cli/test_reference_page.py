@@ -31,7 +31,8 @@ def commands(group: click.Group, context: click.Context, name: str) -> Iterator[
 def section(name: str, command: click.Command, context: click.Context) -> str:
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
-    options = [parameter for parameter in command.params if isinstance(parameter, click.Option) and parameter.name not in ANYWHERE]
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    options = [option for option in options if option.name not in ANYWHERE and not option.hidden]
     lines = [f"- `{'`, `'.join(option.opts)}`: {option.help}{_more(option)}" for option in options]
     return "\n\n".join([f"### `{usage.replace('[OPTIONS] ', '').replace(' [OPTIONS]', '')}`", text, *(["\n".join(lines)] if lines else [])])
 

@@ -1,0 +1,125 @@
+"""`pynenc runner start --reload`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pynenc_core.cli.supervised import folders_of
+from unit.app.running import eventually
+from unit.operating.operated import START, Place, ended, watched_end
+
+WAITS = "it starts again when a file changes"
+
+
+def test_what_is_edited_runs_and_a_syntax_error_is_waited_out(place: Place) -> None:
+    with place.running("--reload") as run, place.client() as jobs:
+        assert jobs.value().get_result(START) == 1
+        place.edit("jobs.py", "return 1", "return 2")
+        run.says("reload: jobs.py changed; the runner starts anew")
+        run.says(" starts, with ", 2)
+        assert jobs.value().get_result(START) == 2
+
+        place.edit("jobs.py", "def value()", "def value(")
+        run.says(f"reload: the runner ended with exit code 1; {WAITS}")
+        place.edit("jobs.py", "def value(", "def value()")
+        run.says(" starts, with ", 3)
+        place.edit("jobs.py", "return 2", "return 3")
+        run.says(" starts, with ", 4)
+        assert jobs.value().get_result(START) == 3
+        assert run.told.count(WAITS) == 1, "it is not tried again and again"
+        assert "SyntaxError" in run.told
+        assert "Traceback" not in run.told
+
+        child = jobs.pid().get_result(START)
+        assert child != run.process.pid
+        with watched_end(child) as descriptor:
+            assert run.stop() == 0
+            assert ended(descriptor, 0)
+
+
+@pytest.mark.parametrize("runner", ["thread", "persistent-process"])
+def test_nothing_is_left_of_a_supervisor_that_is_killed(place: Place, runner: str) -> None:
+    with place.running("--reload", runner=runner) as run, place.client() as jobs:
+        with watched_end(jobs.pid().get_result(START)) as descriptor:
+            run.process.kill()
+            assert ended(descriptor)
+        eventually(lambda: " has stopped" in run.told, "the runner's farewell", START)
+
+
+def test_a_second_signal_is_passed_on(place: Place) -> None:
+    with place.running("--reload") as run, place.client() as jobs:
+        invocation = jobs.until(str(place.folder / "never"))
+        eventually((place.folder / "never.begun").exists, "the task", START)
+        run.process.send_signal(signal.SIGTERM)
+        run.says(" stops: sigterm")
+        assert run.stop() == 0
+        assert invocation.status == "REROUTED"
+
+
+def test_ctrl_c_lets_what_runs_end_though_the_terminal_tells_every_process(place: Place) -> None:
+    with place.running("--reload") as run, place.client() as jobs:
+        invocation = jobs.until(str(place.folder / "soon"))
+        eventually((place.folder / "soon.begun").exists, "the task", START)
+        os.killpg(run.process.pid, signal.SIGINT)
+        run.says(" stops: sigterm")
+        (place.folder / "soon").touch()
+        assert run.process.wait(START) == 0
+        assert (invocation.status, invocation.get_result(START)) == ("SUCCESS", "done")
+
+
+def test_a_runner_that_ends_by_itself_is_started_again_by_a_change_only(place: Place) -> None:
+    with place.running("--reload") as run, place.client() as jobs:
+        os.kill(jobs.pid().get_result(START), signal.SIGKILL)
+        run.says(f"reload: the runner was killed by SIGKILL; {WAITS}")
+        place.edit("jobs.py", "return 1", "return 2")
+        run.says(" starts, with ", 2)
+        assert run.stop() == 0
+
+
+def test_modules_of_tasks_elsewhere_are_watched_and_named_folders(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere, named = tmp_path_factory.mktemp("elsewhere"), tmp_path_factory.mktemp("named")
+    (elsewhere / "tools").mkdir()
+    (elsewhere / "tools" / "__init__.py").touch()
+    place.edit("jobs.py", 'app_id="shop"', 'app_id="shop", task_modules=("tools.more",)')
+    environ = {"PYTHONPATH": str(elsewhere), "PYNENC__LOGGING_LEVEL": "error"}
+    with place.running("--reload-dir", str(named), **environ) as run, place.client() as jobs:
+        run.says(f"reload: watching {place.folder}, {named}")
+        run.says(f"reload: watching {elsewhere / 'tools'}")
+        assert jobs.value().get_result(START) == 1
+        (elsewhere / "tools" / "more.py").touch()
+        run.says("more.py changed; the runner starts anew")
+        assert jobs.value().get_result(START) == 1
+        (named / "notes.txt").touch()  # no source
+        (named / "settings.py").touch()
+        run.says("settings.py changed; the runner starts anew")
+        assert "notes.txt" not in run.told
+        assert run.stop() == 0
+
+
+def test_what_can_never_run_is_not_waited_for(place: Place) -> None:
+    with place.running("--reload", "--app", "jobs:nothing") as run:
+        assert run.process.wait(START) == 2
+        assert "--app jobs:nothing: module 'jobs' has no 'nothing'" in run.told
+
+
+def test_without_the_library_the_extra_is_named(place: Place) -> None:
+    place.write("absent/watchfiles.py", "raise ModuleNotFoundError(\"No module named 'watchfiles'\", name='watchfiles')")
+    with place.running("--reload", PYTHONPATH=str(place.folder / "absent")) as run:
+        assert run.process.wait(START) == 2
+        told = "Error: --reload cannot watch for changes: No module named 'watchfiles'; pip install \"pynenc-core[reload]\"\n"
+        assert run.told.endswith(told)
+
+
+def test_the_folder_of_a_module_is_its_own_or_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("alone.py", "package/__init__.py", "package/inner/deep.py", "spread/part.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert folders_of(["alone"]) == [tmp_path]
+    assert folders_of(["package.inner.deep", "package"]) == [tmp_path / "package"]
+    assert folders_of(["spread.part"]) == [tmp_path / "spread"]
+    assert folders_of(["nowhere", "", "__main__x", "sys"]) == []
