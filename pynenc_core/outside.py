@@ -14,7 +14,8 @@ from pynenc_core.ports.runtime import Duties, RunnerView, seconds
 class _NoDuties:
     """It gives no heartbeat and takes no role: nobody recovers what it owns, as it owns nothing."""
 
-    may_claim = False
+    may_claim = beating = False
+    beaten_at = 0.0
 
     def start(self) -> None:
         """Do nothing; so do the others."""

@@ -75,6 +75,11 @@ class NoDuties:
         """Return True: they are the parent's."""
         return True
 
+    @property
+    def beaten_at(self) -> float:
+        """When the parent last gave one, as far as it has said."""
+        return self._renewed
+
     def start(self) -> None:
         """Do nothing."""
 

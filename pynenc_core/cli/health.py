@@ -10,6 +10,7 @@ from pynenc_core import __version__
 from pynenc_core.plugins import hookimpl
 from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.ports.workers_runner import WorkersRunner
 
 _PATIENCE = 15.0  # seconds since the store last answered, after which a runner takes no work for all one knows
 _BEATS = 2  # an idle runner may have only heartbeats to show: so many of them are waited for where they are rarer than that
@@ -47,18 +48,27 @@ class Health:
     @property
     def poll_age(self) -> float | None:
         """Seconds since the store last answered a claim; None before the first time."""
-        polled_at = self.runner.polled_at
-        return time.monotonic() - polled_at if polled_at else None
+        return _age(self.runner.polled_at)
+
+    @property
+    def beat_age(self) -> float | None:
+        """Seconds since the latest heartbeat that the store answered; None before the first one."""
+        return _age(self.runner.duties.beaten_at)
 
     def why_not_ready(self) -> str:
-        """Return why nobody should count on this runner to take work now; empty when it does."""
-        phase, age = self.phase, self.poll_age
+        """Return why nobody should count on this runner to take work now; empty when it does.
+
+        Both count: a claim that finds nothing only reads, and a store that cannot write any more answers it well.
+        """
+        phase, polled, beaten = self.phase, self.poll_age, self.beat_age
         if phase != "running":
             return phase
-        if age is None:
+        if polled is None or beaten is None:
             return "the store has not answered a claim yet"
         patience = max(_PATIENCE, _BEATS * self.runner.conf.heartbeat_interval_sec)
-        return f"the store has not answered for {age:.1f} s" if age > patience else ""
+        if polled > patience:
+            return f"the store has not answered a claim for {polled:.1f} s"
+        return f"the store has not answered a heartbeat for {beaten:.1f} s" if beaten > patience else ""
 
     def metrics(self) -> str:
         """Return all that is measured here in the text format of Prometheus, version 0.0.4."""
@@ -73,18 +83,20 @@ class Health:
         yield _metric("runner_ready", "Whether it takes work: what /ready says.", not self.why_not_ready())
         yield _metric("runner_slots", "How many invocations may run at once.", runner.max_parallel_slots)
         children = [child for child in runner.children() if child.alive]
-        if isinstance(runner, ExecutorRunner):
-            gauge = runner.gauge
-            jobs, paused = (gauge.jobs, gauge.paused) if gauge is not None else (0, 0)
-            yield _metric("runner_running_invocations", "How many invocations run.", max(0, jobs - paused))
+        if isinstance(runner, ExecutorRunner | WorkersRunner):
+            loads = [(gauge.jobs, gauge.paused) for gauge in runner.gauges]
+            running = sum(max(0, jobs - paused) for jobs, paused in loads)
+            yield _metric("runner_running_invocations", "How many invocations run.", running)
+            paused = sum(paused for _, paused in loads)
             yield _metric("runner_paused_invocations", "How many invocations wait for others and hold no slot.", paused)
-        else:
-            held = sum(len(child.invocation_ids) for child in children)
-            yield _metric("runner_held_invocations", "How many invocations run, or wait for others, in the child processes.", held)
         yield _metric("runner_children", "How many child processes are alive.", len(children))
-        age = self.poll_age
-        if age is not None:
-            yield _metric("runner_poll_age_seconds", "Seconds since the store last answered a claim.", round(age, 3))
+        for name, said, age in (("poll", "answered a claim", self.poll_age), ("heartbeat", "answered a heartbeat", self.beat_age)):
+            if age is not None:
+                yield _metric(f"runner_{name}_age_seconds", f"Seconds since the store last {said}.", round(age, 3))
+
+
+def _age(at: float) -> float | None:
+    return time.monotonic() - at if at else None
 
 
 def _metric(name: str, summary: str, value: float, **labels: str) -> str:

@@ -96,9 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
                 said = {"live": live, "phase": health.phase, **({} if live else {"reason": "the heartbeats have ended"})}
                 self._answer(HTTPStatus.OK if live else HTTPStatus.SERVICE_UNAVAILABLE, said)
             case "/ready":
-                reason, age = health.why_not_ready(), health.poll_age
+                reason = health.why_not_ready()
+                ages = {"poll_age_seconds": health.poll_age, "heartbeat_age_seconds": health.beat_age}
                 said = {"ready": not reason, "phase": health.phase, **({"reason": reason} if reason else {})}
-                said |= {"poll_age_seconds": round(age, 3)} if age is not None else {}
+                said |= {name: round(age, 3) for name, age in ages.items() if age is not None}
                 self._answer(HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK, said)
             case "/metrics":
                 self._send(HTTPStatus.OK, _PROMETHEUS, health.metrics().encode())

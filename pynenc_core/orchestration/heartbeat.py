@@ -31,7 +31,8 @@ class Heartbeat:
         self._busy = busy
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._last_beat: float | None = None
+        self.last_beat: float | None = None
+        """When the latest one that the store answered was given, on the monotonic clock."""
         self._contact_since: float | None = None
         self._away = False
 
@@ -47,7 +48,7 @@ class Heartbeat:
 
     def alive_for_sure(self) -> bool:
         """Return whether the lease still runs; others may believe this runner dead otherwise."""
-        last = self._last_beat
+        last = self.last_beat
         return last is not None and self._engine.clock.monotonic() - last < self._engine.lease
 
     def uninterrupted_for(self) -> float:
@@ -73,9 +74,9 @@ class Heartbeat:
         clock = self._engine.clock
         began = clock.monotonic()  # the lease runs from before the call: its reply may have taken long
         signals = self._engine.state.beat([self._runner_id, *self._children()], self._engine.lease, may_serve=True)
-        if self._contact_since is None or self._last_beat is None or began - self._last_beat >= self._engine.lease:
+        if self._contact_since is None or self.last_beat is None or began - self.last_beat >= self._engine.lease:
             self._contact_since = began
-        self._last_beat = began
+        self.last_beat = began
         self._deliver(signals)  # also when there are none: it tells a child that its lease was renewed
 
     def _beat_on(self) -> None:

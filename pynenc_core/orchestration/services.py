@@ -143,6 +143,11 @@ class RunnerDuties:
         """Whether heartbeats go on, whatever the store says to them."""
         return self._heartbeat.goes_on
 
+    @property
+    def beaten_at(self) -> float:
+        """When the latest heartbeat that the store answered was given, on the monotonic clock; 0 before the first one."""
+        return self._heartbeat.last_beat or 0.0
+
     def start(self) -> None:
         """Give the first heartbeat, then go on in threads."""
         self._heartbeat.start()

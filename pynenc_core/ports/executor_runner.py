@@ -33,6 +33,11 @@ class ExecutorRunner(BaseRunner):
         return ()
 
     @property
+    def gauges(self) -> Sequence[Gauge]:
+        """What this process shows of itself; none before it has started."""
+        return () if self.gauge is None else (self.gauge,)
+
+    @property
     def polled_at(self) -> float:
         """When the store last answered a claim, or a heartbeat with nothing to claim for, on the monotonic clock; 0: never yet."""
         return self.gauge.polled_at if self.gauge is not None else 0.0

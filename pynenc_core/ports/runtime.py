@@ -110,6 +110,11 @@ class Duties(Protocol):
         """Whether heartbeats go on, whatever the store says to them."""
         ...
 
+    @property
+    def beaten_at(self) -> float:
+        """When the latest heartbeat that the store answered was given, on the monotonic clock; 0 before the first one."""
+        ...
+
     def start(self) -> None:
         """Give the first heartbeat, then go on in threads that nothing else can delay."""
         ...

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.children import Child, spawned
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
 
 _SOON = 2.0  # seconds: a child that dies sooner after its start, and had no work, is started again with growing delays
@@ -63,6 +64,11 @@ class WorkersRunner(BaseRunner):
     def children(self) -> Sequence[ChildReport]:
         """Return the workers, and those that died lately."""
         return [*(worker.report() for worker in list(self._workers)), *self._dead]
+
+    @property
+    def gauges(self) -> Sequence[Gauge]:
+        """What each worker shows of itself."""
+        return [worker.gauge for worker in list(self._workers)]
 
     @property
     def polled_at(self) -> float:

@@ -17,6 +17,7 @@ from pynenc_core import Pynenc
 from pynenc_core.cli import health as health_module
 from pynenc_core.cli.health import Health
 from pynenc_core.cli.probes import HealthServer
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.cli import HealthPortError
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.ports.runtime import Duties
@@ -46,7 +47,8 @@ def test_a_runner_from_its_start_to_its_end(place: Place) -> None:
     with place.running("--health-port", "0") as run, place.client() as jobs:
         port = run.port
         assert asked(port, "/live") == (200, {"live": True, "phase": "starting"})
-        assert asked(port, "/ready") == (503, {"ready": False, "phase": "starting", "reason": "starting"})
+        status, said = asked(port, "/ready")
+        assert (status, said["ready"], said["phase"], said["reason"]) == (503, False, "starting", "starting")
         assert samples(asked(port, "/metrics")[1])["up"] == 0
 
         place.write("go", "")
@@ -55,6 +57,7 @@ def test_a_runner_from_its_start_to_its_end(place: Place) -> None:
         eventually((place.folder / "soon.begun").exists, "the task", START)
         found = samples(asked(port, "/metrics")[1])
         assert 0 <= found.pop("poll_age_seconds") < 15
+        assert 0 <= found.pop("heartbeat_age_seconds") < 15
         assert found.pop("start_time_seconds") > 1e9
         assert found == {
             "info": 1, "up": 1, "ready": 1, "slots": 2, "running_invocations": 1, "paused_invocations": 0, "children": 0,
@@ -124,11 +127,41 @@ def test_an_outage_fails_readiness_and_not_life(monkeypatch: pytest.MonkeyPatch)
         with outage.begin():
             eventually(lambda: asked(port, "/ready")[0] == 503, "its end")
             said = asked(port, "/ready")[1]
-            assert re.fullmatch(r"the store has not answered for \d+\.\d s", said["reason"])
+            assert re.fullmatch(r"the store has not answered a claim for \d+\.\d s", said["reason"])
             assert (said["phase"], said["poll_age_seconds"] > 0.3) == ("running", True)
             assert asked(port, "/live")[0] == 200
             assert samples(asked(port, "/metrics")[1])["ready"] == 0
         eventually(lambda: asked(port, "/ready")[0] == 200, "readiness after the outage")
+
+
+def test_a_store_that_takes_no_heartbeat_fails_readiness_though_claims_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "_PATIENCE", 0.3)
+    app = app_of_its_own(runner={"heartbeat_interval_sec": 0.1, "idle_claim_timeout_sec": 0.1})
+    state = app.orchestrator.engine.state
+
+    def full(*_: object, **__: object) -> None:
+        raise BackendUnavailableError("store", "the disk is full")
+
+    with judged(app) as (_, port):
+        eventually(lambda: asked(port, "/ready")[0] == 200, "readiness")
+        with monkeypatch.context() as outage:
+            outage.setattr(state, "beat", full)
+            eventually(lambda: "heartbeat for" in asked(port, "/ready")[1].get("reason", ""), "the end of readiness")
+            assert asked(port, "/ready")[1]["poll_age_seconds"] < 0.3
+            assert asked(port, "/live")[0] == 200
+        eventually(lambda: asked(port, "/ready")[0] == 200, "readiness after the outage")
+
+
+def test_a_pool_shows_the_load_of_its_workers(place: Place) -> None:
+    with place.running("--health-port", "0", runner="persistent-process") as run, place.client() as jobs:
+        eventually(lambda: asked(run.port, "/ready")[0] == 200, "readiness", START)
+        jobs.until(str(place.folder / "soon"))
+        eventually(lambda: samples(asked(run.port, "/metrics")[1])["running_invocations"] == 1, "the task", START)
+        found = samples(asked(run.port, "/metrics")[1])
+        assert (found["slots"], found["children"], found["paused_invocations"]) == (1, 1, 0)
+        (place.folder / "soon").touch()
+        eventually(lambda: samples(asked(run.port, "/metrics")[1])["running_invocations"] == 0, "its end", START)
+        assert run.stop() == 0
 
 
 def test_rare_heartbeats_are_waited_for() -> None:
@@ -141,7 +174,7 @@ def test_rare_heartbeats_are_waited_for() -> None:
         runner.gauge._set(3, runner.polled_at - 1999)  # type: ignore[attr-defined] # a thread runner has one
         assert health.why_not_ready() == ""
         runner.gauge._set(3, runner.polled_at - 2)  # type: ignore[attr-defined]
-        assert health.why_not_ready().startswith("the store has not answered for 200")
+        assert health.why_not_ready().startswith("the store has not answered a claim for 200")
     app.close()
 
 
