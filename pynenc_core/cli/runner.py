@@ -108,11 +108,11 @@ def _tell_of_health(companions: ExitStack, app: Pynenc, made: BaseRunner, name: 
     health = Health(made, name)
     app.plugins.register(health, "pynenc-health")
     if port is not None:
-        from pynenc_core.cli.probes import HealthServer
+        from pynenc_core.cli.probes import HealthServer  # imported late: it brings http.server
 
         companions.enter_context(HealthServer(health, host, port, app.logger))
     if under_systemd:
-        from pynenc_core.cli.systemd import Systemd
+        from pynenc_core.cli.systemd import Systemd  # imported late: most runners are no service of systemd's
 
         systemd = companions.enter_context(Systemd(health, os.environ, app.logger))
         app.plugins.register(systemd, "pynenc-systemd")
