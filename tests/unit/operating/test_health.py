@@ -19,6 +19,7 @@ from pynenc_core.cli.health import Health
 from pynenc_core.cli.probes import HealthServer
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.cli import HealthPortError
+from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.ports.runtime import Duties
 from pynenc_testkit.flaky import FlakyDispatcher, Outage
@@ -171,9 +172,11 @@ def test_rare_heartbeats_are_waited_for() -> None:
         assert health.why_not_ready() == "starting"
         health.pynenc_runner_started(runner)
         eventually(lambda: runner.polled_at > 0, "the first claim")
-        runner.gauge._set(3, runner.polled_at - 1999)  # type: ignore[attr-defined] # a thread runner has one
+        assert isinstance(runner, ExecutorRunner)
+        (gauge,) = runner.gauges
+        gauge._set(3, runner.polled_at - 1999)
         assert health.why_not_ready() == ""
-        runner.gauge._set(3, runner.polled_at - 2)  # type: ignore[attr-defined]
+        gauge._set(3, runner.polled_at - 2)
         assert health.why_not_ready().startswith("the store has not answered a claim for 200")
     app.close()
 
@@ -185,7 +188,7 @@ def test_a_runner_whose_heartbeats_ended_is_not_live() -> None:
     with judged(app_of_its_own()) as (runner, port):
         assert asked(port, "/live") == (200, {"live": True, "phase": "running"})
         duties: Duties = runner.duties
-        runner.duties = Ended()  # type: ignore[assignment]
+        vars(runner)["duties"] = Ended()
         assert asked(port, "/live") == (503, {"live": False, "phase": "running", "reason": "the heartbeats have ended"})
         runner.duties = duties
         duties.stop()
