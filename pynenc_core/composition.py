@@ -59,7 +59,6 @@ class AppParts:
         self.tasks = TaskRegistry()
         self._starting = threading.RLock()
         self._orchestrator: AppOrchestrator | None = None
-        self._broker: BaseBroker | None = None
         self._values: TaskValues | None = None
         """Made with the first start; stays after a close, since what still runs may have an exception to tell."""
         self._decorated: dict[str, Mapping[str, Any]] = {}
@@ -155,18 +154,13 @@ class AppParts:
         """Release every connection; the next use opens them again."""
         with self._starting:
             orchestrator, self._orchestrator = self._orchestrator, None
-            broker, self._broker = self._broker, None
         if orchestrator is not None:
-            orchestrator.engine.dispatcher.close()
-            orchestrator.engine.state.close()
-        if broker is not None:
-            broker.close()
+            orchestrator.engine.disconnect()
 
     def purge(self) -> None:
         """Remove everything of this app from its stores, and nothing of any other app."""
         self.orchestrator.purge()
-        if self._broker is not None:
-            self._broker.purge()
+        self.orchestrator.engine.broker.purge()
 
     def _start(self) -> AppOrchestrator:
         broker_spec, state_spec = self.store_specs()
@@ -179,7 +173,7 @@ class AppParts:
             definition.options = self.conf.task_options(definition.task_id, self._decorated.get(definition.task_id))
         self.conf.freeze()
         state = catalog.make(state_spec, BaseStateBackend, self)
-        broker = self._broker = catalog.make(broker_spec, BaseBroker, self)
+        broker = catalog.make(broker_spec, BaseBroker, self)
         state.prepare()
         where = redact_url(self.store_url("state_backend")) or state_spec.name
         if not self.conf.app.url and not self.conf.app.state_backend_cls:
@@ -205,6 +199,7 @@ class AppParts:
             logger=self.logger,
             clock=self._clock,
             state=state,
+            broker=broker,
             dispatcher=dispatcher,
             codec=codec,
             tasks=self.tasks,

@@ -116,6 +116,7 @@ class RunnerSettings(SettingsSection):
     enforce_max_processes: bool = setting(True, "always run `max_processes`; false: as many as there is work for")
     idle_timeout_process_sec: Amount = setting(4.0, "seconds without work after which a process of a pool that scales ends")
     num_processes: Count = setting(0, "the number of child processes of a fixed pool; 0: the number of CPUs")
+    preload_app: bool = setting(False, "a runner that forks a process for each invocation imports the app before, once for all of them")
     grace_period_sec: Amount = setting(25.0, "seconds that running work may take to end when the runner is stopped; the rest is rerouted")
     diagnostics_deadline_sec: Interval = setting(2.0, "seconds for collecting the report of a shutdown, with all that plugins add")
     heartbeat_interval_sec: Interval = setting(5.0, "seconds between heartbeats")

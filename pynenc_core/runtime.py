@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import time
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
-
-import msgspec
 
 from pynenc_core.composition import AppParts
 from pynenc_core.errors.runners import AppLocatorError
@@ -32,20 +29,9 @@ from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.ports.shutdown import classify_signal
 from pynenc_core.status import OWNED
+from pynenc_core.worker_start import fork_server_command, worker_command
 
 _CLASSIFYING = 0.5  # seconds for plugins to say why a child died: its work is to be handed on within one
-
-
-class WorkerStart(msgspec.Struct):
-    """The first line on a worker's standard input: what it needs to be the same app as its parent."""
-
-    locator: str
-    path: list[str]
-    context: RunnerContext
-    slots: int
-    plugins: list[tuple[str, str, str]]
-    settings: dict[str, Any]
-    modules: list[str]
 
 
 class RunnerSide(AppParts):
@@ -133,16 +119,11 @@ class RunnerSide(AppParts):
 
     def worker_command(self, context: RunnerContext, slots: int) -> tuple[Sequence[str], bytes]:
         """Return the command of a worker process, and the line to send to its standard input first."""
-        start = WorkerStart(
-            locator=self.locator(),
-            path=sys.path,
-            context=context,
-            slots=slots,
-            plugins=list(self.plugins.snapshot().plugins),
-            settings=self.conf.snapshot(),
-            modules=list(self.tasks.modules()),
-        )
-        return [sys.executable, "-m", "pynenc_core.worker", start.locator], msgspec.json.encode(start) + b"\n"
+        return worker_command(self, self.locator(), context, slots)
+
+    def fork_server_command(self, context: RunnerContext) -> tuple[Sequence[str], bytes]:
+        """Return the command of a process that forks workers, and the line to send to its standard input first."""
+        return fork_server_command(self, self.locator(), context)
 
     def import_task_modules(self) -> None:
         """Import the modules in which tasks are; a failed import is a warning that names it."""

@@ -85,3 +85,15 @@ class NoShutdownReportError(PynencError):
             f"app {self.app_id!r} has no report of a shutdown of runner {self.runner_id!r}: it still runs, was killed, "
             "ended more than a week ago, or never was; `pynenc runner list` shows who lives and who ended lately"
         )
+
+
+class PreloadRefusedError(PynencError):
+    """Workers cannot be forked from a process that has imported the app."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"the app cannot be loaded before workers are forked: {self.problem}; "
+            "start those in a task or at first use, or leave `preload_app` false in [tool.pynenc.runner]"
+        )

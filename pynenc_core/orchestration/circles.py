@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
-from pynenc_core.model import InvocationRecord, Limit, Query
+from pynenc_core.model import InvocationRecord, Limit, Mark, Query, Signal, SignalKind
 from pynenc_core.ports.state_backend import BaseStateBackend
 from pynenc_core.status import OWNED, Status
 
@@ -50,6 +50,12 @@ def circle_through(state: BaseStateBackend, waiter: str) -> Circle | None:
                 reached_from[ahead] = here
                 front.append(ahead)
     return None
+
+
+def ask_youngest(state: BaseStateBackend, circle: Circle, by: str) -> None:
+    """Tell the youngest waiter of a circle that it is to give up; its owner ends it."""
+    told = Signal(invocation_id=circle.youngest_waiter, kind=SignalKind.DEADLOCK, claim=circle.claim, by=by, circle=circle.members)
+    state.mark([Mark(invocation_id=circle.youngest_waiter, signal=told)])
 
 
 def _paused(state: BaseStateBackend) -> dict[str, InvocationRecord]:

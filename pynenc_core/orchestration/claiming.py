@@ -59,18 +59,21 @@ class Claiming:
         """Until when the claimer may well ask the store nothing: it waits for work or for a slot."""
         self._thread: threading.Thread | None = None
 
-    def start(
+    def attach(
         self,
         courier: Courier,
         hand: Callable[[Sequence[Job], int], None],
         relieve: Callable[[], bool],
         loaded: Callable[[], bool],
     ) -> None:
-        """Begin: `hand` runs jobs on so many slots that are reserved for them; `relieve` takes off slots what waits too long there.
+        """Learn whom to work with: `hand` runs jobs on so many slots that are reserved for them.
 
-        `loaded` says whether anything waits on a slot at all.
+        `relieve` takes off slots what waits too long there; `loaded` says whether anything waits on a slot at all.
         """
         self._courier, self._hand, self._relieve, self._loaded = courier, hand, relieve, loaded
+
+    def start(self) -> None:
+        """Begin to claim."""
         self._thread = threading.Thread(target=self._claim_on, name="pynenc-claimer", daemon=True)
         self._thread.start()
 
@@ -141,18 +144,18 @@ class Claiming:
                 if not self._slots.closed:
                     self._claim_once()
                 elif self._slots.taken and self._settings.settle_batch > 1:  # what stands behind a slow one still waits
-                    self._rest(PATIENCE)
+                    self._slots.rest(PATIENCE)
                     self._relieve()
                 else:
                     return
             except BackendUnavailableError as error:
                 if not self._courier.given_up:
                     self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
-                    self._rest(_NOT_ALLOWED_LOOK)
+                    self._slots.rest(_NOT_ALLOWED_LOOK)
             except Exception:
                 self._engine.logger.exception("runner %s could not claim; it goes on", self._context.runner_id)
                 self._courier.in_doubt = True
-                self._rest(_NOT_ALLOWED_LOOK)
+                self._slots.rest(_NOT_ALLOWED_LOOK)
 
     def _claim_once(self) -> None:
         with self._slots.changed:
@@ -173,10 +176,6 @@ class Claiming:
             self._claim(free)
         elif not self._clear_doubt() and not self._relieve() and idle:
             self._await_work()
-
-    def _rest(self, seconds: float) -> None:
-        with self._slots.changed:
-            self._slots.changed.wait(seconds)
 
     def _longest_wait(self) -> float | None:
         if not self._may_claim():

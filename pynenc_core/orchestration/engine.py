@@ -13,6 +13,7 @@ from pynenc_core.config import OrchestratorSettings, RunnerSettings
 from pynenc_core.model import Change, InvocationRecord, Refusal
 from pynenc_core.orchestration.codec import CallCodec
 from pynenc_core.orchestration.registry import TaskRegistry
+from pynenc_core.ports.broker import BaseBroker
 from pynenc_core.ports.clock import Clock
 from pynenc_core.ports.dispatcher import Dispatcher
 from pynenc_core.ports.state_backend import BaseStateBackend
@@ -42,6 +43,7 @@ class Engine:
     logger: logging.Logger
     clock: Clock
     state: BaseStateBackend
+    broker: BaseBroker
     dispatcher: Dispatcher
     codec: CallCodec
     tasks: TaskRegistry
@@ -54,6 +56,12 @@ class Engine:
         refused = self.dispatcher.settle(changes).refused
         self.hooks.changed([change for change, refusal in zip(changes, refused, strict=True) if refusal is None])
         return refused
+
+    def disconnect(self) -> None:
+        """Release every connection to the stores, and let who waits for work or results return; the next call connects anew."""
+        self.dispatcher.close()
+        self.state.close()
+        self.broker.close()
 
     @property
     def lease(self) -> float:

@@ -29,6 +29,7 @@ from pynenc_core.orchestration.threads import WorkThreads
 from pynenc_core.orchestration.timeouts import TimeLimits
 from pynenc_core.orchestration.waiting import Interests
 from pynenc_core.ports.gauge import Gauge
+from pynenc_core.ports.runtime import Hold
 from pynenc_core.status import OWNED
 
 R = TypeVar("R")
@@ -70,6 +71,7 @@ class ThreadExecutor:
         self._outside = Interests(engine.state, engine.clock, engine.logger)
         self._threads = WorkThreads(keep=slots, farewell=close_loop)
         self._settling = Settling(engine, self._slots, self._holdings, self._claiming, self._courier)
+        self._claiming.attach(self._courier, self._hand, self._settling.relieve, self._settling.loaded)
 
     @property
     def running(self) -> int:
@@ -84,7 +86,24 @@ class ThreadExecutor:
     def start(self) -> None:
         """Begin to claim and to run."""
         self._gauge.show_jobs(0)
-        self._claiming.start(self._courier, self._hand, self._settling.relieve, self._settling.loaded)
+        self._claiming.start()
+
+    def run_given(self, record: InvocationRecord, hold: Hold, ended: Callable[[], None]) -> None:
+        """Run one invocation that somebody else has claimed for this executor, and claim nothing; `ended` is called afterwards.
+
+        When it waits for others, it does so by `hold`, with no connection to the stores left open.
+        """
+        self._pausing.hold = hold
+        with self._slots.changed:
+            self._slots.close()
+            self._slots.free -= 1
+        first = self._settling.load([self._holdings.begin(record)])
+
+        def run() -> None:
+            self._run_on(first)
+            ended()
+
+        self._threads.hand(run)
 
     def stop_claiming(self) -> None:
         """Take nothing new from now on; what runs goes on."""

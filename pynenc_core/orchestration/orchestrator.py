@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from pynenc_core.model import RunnerContext, Signal
+from pynenc_core.orchestration.circles import ask_youngest, circle_through
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.executor import ThreadExecutor
 from pynenc_core.orchestration.heartbeat import Heartbeat
@@ -13,7 +14,7 @@ from pynenc_core.orchestration.outcomes import Outcomes
 from pynenc_core.orchestration.recovery import Recovery, announce_tasks
 from pynenc_core.orchestration.routing import Routing
 from pynenc_core.orchestration.services import Purging, RunnerDuties, Service, ServiceRole
-from pynenc_core.orchestration.waiting import Interests
+from pynenc_core.orchestration.waiting import Interest, Interests
 from pynenc_core.ports.gauge import Gauge
 
 
@@ -30,6 +31,16 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
     def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
         """Block this thread until one of these is final; return which are, () after `timeout` seconds."""
         return self.outside.wait(invocation_ids, timeout)
+
+    def open_arrivals(self, invocation_ids: Collection[str]) -> Interest:
+        """Return what tells which of these invocations are final, as they become so."""
+        return self.outside.open(invocation_ids)
+
+    def break_circle(self, invocation_id: str, runner_id: str) -> None:
+        """If this PAUSED invocation waits in a circle, ask the youngest of those that wait there to give up."""
+        circle = circle_through(self.engine.state, invocation_id)
+        if circle is not None:
+            ask_youngest(self.engine.state, circle, runner_id)
 
     def await_work(self, timeout: float) -> bool:
         """Block until there may be something to claim; False after `timeout` seconds. `wake` ends it at once."""

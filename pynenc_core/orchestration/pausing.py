@@ -11,13 +11,14 @@ import attrs
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationStatusOwnershipError, WaitDepthError
 from pynenc_core.errors.runners import TaskCancelled
-from pynenc_core.model import Change, InvocationRecord, Mark, Refusal, Signal, SignalKind
-from pynenc_core.orchestration.circles import circle_through
+from pynenc_core.model import Change, InvocationRecord, Refusal, SignalKind
+from pynenc_core.orchestration.circles import ask_youngest, circle_through
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.slots import Slots
 from pynenc_core.orchestration.waiting import Interest
+from pynenc_core.ports.runtime import Hold
 from pynenc_core.ports.transitions import change, raise_refusal
 from pynenc_core.status import Status
 
@@ -49,6 +50,8 @@ class Pausing:
         self._pass_on = pass_on
         self._settled = settled
         self._most = engine.runner_settings.max_paused_per_worker
+        self.hold: Hold | None = None
+        """How to wait where the whole process may be stopped meanwhile."""
 
     def wait(self, job: Job, invocation_ids: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
         """Wait as `Executor.wait_for` says, in the thread of `job` or one that it started."""
@@ -62,6 +65,8 @@ class Pausing:
             if not self._begin_to_wait(job, invocation_ids):
                 return interest.wait(invocation_ids, timeout, linger)
             try:
+                if self.hold is not None:
+                    return self._wait_held(job, interest, invocation_ids, timeout, linger, self.hold)
                 return self._wait_paused(job, interest, invocation_ids, timeout, linger)
             finally:
                 with job.pausing:
@@ -131,20 +136,29 @@ class Pausing:
             with suppress(BackendUnavailableError):  # there will be another look
                 self._break_circle(job)
 
+    def _wait_held(
+        self,
+        job: Job,
+        interest: Interest,
+        wanted: Collection[str],
+        timeout: float | None,
+        linger: float,
+        hold: Hold,
+    ) -> frozenset[str]:
+        with job.lock:
+            job.interests.remove(interest)  # whoever waits next looks anew: this one learns nothing more
+        interest.close()
+        with self._courier.nothing_in_flight():
+            self._engine.disconnect()
+        return hold(wanted, timeout, linger)
+
     def _break_circle(self, job: Job) -> None:
         circle = circle_through(self._engine.state, job.invocation_id)
         if circle is None:
             return
         if circle.youngest_waiter == job.invocation_id:
             raise ConcurrencyDeadlockError(job.invocation_id, circle.members)
-        told = Signal(
-            invocation_id=circle.youngest_waiter,
-            kind=SignalKind.DEADLOCK,
-            claim=circle.claim,
-            by=job.context.runner_id,
-            circle=circle.members,
-        )
-        self._engine.state.mark([Mark(invocation_id=circle.youngest_waiter, signal=told)])
+        ask_youngest(self._engine.state, circle, job.context.runner_id)
 
     def _pause(self, job: Job, wanted: tuple[str, ...]) -> None:
         with self._slots.changed:

@@ -129,6 +129,11 @@ class Slots:
                 self._resuming.remove(job)
                 self.changed.notify_all()
 
+    def rest(self, seconds: float) -> None:
+        """Wait for any change, at most so long."""
+        with self.changed:
+            self.changed.wait(seconds)
+
     def tell(self) -> None:
         """Wake everybody who waits for a change: something they look at has changed elsewhere."""
         with self.changed:

@@ -55,4 +55,4 @@ class BaseBroker(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release connections; tolerant of being called twice."""
+        """Release every connection; a later call connects anew. Tolerant of being called twice."""

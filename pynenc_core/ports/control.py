@@ -10,6 +10,8 @@ from pynenc_core.model import InvocationRecord, Signal
 class Resume(msgspec.Struct, omit_defaults=True):
     """Go on: to a worker whose invocation waits."""
 
+    number: int
+    """Which of its waits this answers."""
     arrived: list[str] = []
     """Which of the awaited invocations are final; none at the timeout, or when a request has come for the waiting one."""
     refused_above: int = 0
@@ -31,7 +33,8 @@ class Control(msgspec.Struct, omit_defaults=True):
 class Hold(msgspec.Struct, omit_defaults=True):
     """An invocation is PAUSED, its process has no connection open, and reads until it is told to go on."""
 
-    invocation_id: str
+    number: int
+    """Counts the waits of this process: several threads of one invocation may wait at once."""
     awaits: list[str]
     timeout: float | None = None
     """Seconds after which to go on all the same."""
@@ -49,8 +52,8 @@ class Report(msgspec.Struct, omit_defaults=True):
     ready: bool = False
     """The app is imported; it can run something now."""
     hold: Hold | None = None
-    goes_on: bool = False
-    """The invocation no longer waits, and has not been told to go on: it was cancelled, say."""
+    goes_on: int = 0
+    """The wait of this number is over without an answer: a request has come for the invocation."""
 
 
 CONTROL = msgspec.json.Decoder(Control)

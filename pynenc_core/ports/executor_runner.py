@@ -43,10 +43,13 @@ class ExecutorRunner(BaseRunner):
         return self.gauge.polled_at if self.gauge is not None else 0.0
 
     def _on_start(self) -> None:
+        self.executor = self._new_executor()
+        self.executor.start()
+
+    def _new_executor(self) -> Executor:
         self.gauge = self.gauge or Gauge()
         slots, may_claim = self.max_parallel_slots, lambda: self.duties.may_claim
-        self.executor = self.app.open_executor(self.runner_context, slots, may_claim, self.gauge, self._replace_process)
-        self.executor.start()
+        return self.app.open_executor(self.runner_context, slots, may_claim, self.gauge, self._replace_process)
 
     def _replace_process(self, why: str) -> float:
         """Return within how many seconds this process will be gone and another in its place; 0, as here: it stays."""

@@ -23,6 +23,17 @@ def seconds(arguments: Mapping[str, object] | None, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+class Hold(Protocol):
+    """Waits in place of an invocation whose process may be stopped meanwhile."""
+
+    def __call__(self, awaits: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
+        """Return which of these invocations are final, when one is; () after `timeout` seconds or when a request has come.
+
+        Raises WaitDepthError when too many wait already.
+        """
+        ...
+
+
 class StoreView(Protocol):
     """What a broker or a state backend sees of the app it stores for."""
 
@@ -76,6 +87,13 @@ class Executor(Protocol):
         """Begin to claim and to run."""
         ...
 
+    def run_given(self, record: InvocationRecord, hold: Hold, ended: Callable[[], None]) -> None:
+        """Run, in place of `start`, one invocation that was claimed for this executor; when it waits, `hold` does it.
+
+        Returns at once; `ended` is called when the outcome is settled, or is somebody else's.
+        """
+        ...
+
     def stop_claiming(self) -> None:
         """Take nothing new from now on; what runs goes on."""
         ...
@@ -94,6 +112,21 @@ class Executor(Protocol):
 
     def deliver(self, signals: Sequence[Signal]) -> None:
         """Hand requests to the invocations they are for; those that are not here are passed over."""
+        ...
+
+
+class Arrivals(Protocol):
+    """News of some invocations, for one waiter."""
+
+    def news(self, timeout: float | None, linger: float) -> frozenset[str]:
+        """Return which became final since the last call, as soon as one has; () after `timeout` seconds or `interrupt`.
+
+        `linger` is for how many seconds after the first to gather more.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Let `news` in another thread return at once, and every later call."""
         ...
 
 
@@ -160,6 +193,14 @@ class Orchestrator(Protocol):
 
     def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
         """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised."""
+        ...
+
+    def open_arrivals(self, invocation_ids: Collection[str]) -> Arrivals:
+        """Return what tells which of these invocations are final, as they become so."""
+        ...
+
+    def break_circle(self, invocation_id: str, runner_id: str) -> None:
+        """If this PAUSED invocation waits in a circle, ask the youngest of those that wait there to give up."""
         ...
 
     def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:
@@ -249,7 +290,15 @@ class RunnerView(StoreView, Protocol):
     def worker_command(self, context: RunnerContext, slots: int) -> tuple[Sequence[str], bytes]:
         """Return the command of a worker process and the line to send to its standard input first.
 
+        With no `slots` it claims nothing: it runs the one invocation that it is given (`ports.control`), and ends.
         Raises AppLocatorError when another process could not find this app.
+        """
+        ...
+
+    def fork_server_command(self, context: RunnerContext) -> tuple[Sequence[str], bytes]:
+        """Return the command of a process that loads what workers need, and then forks them, and the line to send to it first.
+
+        Raises as `worker_command`.
         """
         ...
 

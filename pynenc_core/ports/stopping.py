@@ -55,8 +55,12 @@ class StopRequests:
         self._woken.set()
         self.app.orchestrator.wake()
 
+    def nudge(self) -> None:
+        """Let `pause` return, now or the next time, and nothing else."""
+        self._woken.set()
+
     def pause(self, timeout: float) -> None:
-        """Block up to `timeout` seconds, or until `wake`."""
+        """Block up to `timeout` seconds, or until `wake` or `nudge`."""
         self._woken.wait(timeout)
         self._woken.clear()
 

@@ -145,7 +145,7 @@ class CoordinationStorage(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release connections; tolerant of being called twice."""
+        """Release every connection and end every watch; a later call connects anew. Tolerant of being called twice."""
 
     @abstractmethod
     def put_value(self, kind: str, key: str, value: bytes, *, if_absent: bool = False, ttl: float | None = None) -> bool:

@@ -1,0 +1,66 @@
+"""How a worker process starts and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Any, NoReturn
+
+import msgspec
+
+from pynenc_core.app import Pynenc
+from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.errors.base import PynencError
+from pynenc_core.locator import load
+from pynenc_core.logs import install_handler
+from pynenc_core.plugins import PluginSnapshot
+from pynenc_core.worker.parent import Parent, take_control
+from pynenc_core.worker.runner import WorkerRunner
+from pynenc_core.worker.single_run import SingleRunWorker
+from pynenc_core.worker_start import WorkerStart
+
+FAILED_START = 70
+"""EX_SOFTWARE of sysexits.h: trying again at once would end the same way."""
+
+
+def main(loaded: Pynenc | None = None) -> int:
+    """Run until told to stop; the exit code is 0 then. `loaded` is the app, where it was imported before this process was forked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child alike, and the parent decides
+    parent = Parent(take_control())
+    start = msgspec.json.decode(parent.lines.readline(), type=WorkerStart)
+    sys.path[:] = start.path
+    try:
+        app = loaded or load_app(start)
+        context = start.context.in_process(os.getpid())
+        worker = WorkerRunner(app, context, start.slots, parent) if start.slots else SingleRunWorker(app, context, parent)
+    except (PynencError, ImportError) as error:
+        if isinstance(error, BackendUnavailableError):
+            raise
+        sys.stderr.write(f"pynenc worker: {error}\n")
+        return FAILED_START
+    threading.Thread(target=worker.obey, name="pynenc-control", daemon=True).start()
+    worker.run()
+    app.close()
+    return 0
+
+
+def load_app(start: WorkerStart) -> Pynenc:
+    """Import the app and its tasks, with the settings that the parent has. Raises PynencError, ImportError, and what the modules raise."""
+    app: Any = load(start.locator)
+    app.plugins.check_snapshot(PluginSnapshot(tuple(start.plugins)))
+    app.conf.apply(start.settings)
+    app.found_as = start.locator
+    install_handler(app)
+    for module in start.modules:
+        __import__(module)
+    app.import_task_modules()
+    return app  # type: ignore[no-any-return] # whatever the locator names; it behaves as an app or fails above
+
+
+def leave(code: int) -> NoReturn:
+    """End without the interpreter's own farewell: a task that does not end has its daemon thread, and must not hold up the exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
