@@ -23,6 +23,8 @@ class Control(msgspec.Struct, omit_defaults=True):
 
     stop: float | None = None
     """End within so many seconds, hand back the rest, and exit."""
+    claim: bool = True
+    """False: claim nothing from now on; what runs goes on."""
     signals: list[Signal] | None = None
     """Requests for what runs here, or none: the line comes with each heartbeat that the runner gives, and renews the lease."""
     run: InvocationRecord | None = None

@@ -60,9 +60,12 @@ class ExecutorRunner(BaseRunner):
         """Wait until somebody wakes this runner: its executor claims and runs by itself."""
         self.pause(self.conf.idle_claim_timeout_sec)
 
-    def _on_stop_runner_loop(self) -> None:
+    def _stop_claiming(self) -> None:
         if self.executor is not None:
             self.executor.stop_claiming()
+
+    def _on_stop_runner_loop(self) -> None:
+        pass  # what runs may end; nothing new comes
 
     def _on_stop(self) -> None:
         if self.executor is not None:

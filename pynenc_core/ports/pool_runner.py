@@ -6,6 +6,7 @@ import time
 from abc import abstractmethod
 
 from pynenc_core.errors.base import PynencError
+from pynenc_core.ports.control import Control
 from pynenc_core.ports.workers_runner import WorkersRunner
 
 _AFTER_GRACE = 3.0  # seconds a worker has for handing back what its grace did not suffice for
@@ -35,6 +36,10 @@ class PoolRunner(WorkersRunner):
         while self.running and time.monotonic() >= self._next_spawn and len(self._workers) < self.workers_wanted():
             if self._spawn() is None:
                 return
+
+    def _stop_claiming(self) -> None:
+        for worker in self._workers:
+            worker.tell(Control(claim=False))
 
     def _on_stop_runner_loop(self) -> None:
         for worker in self._workers:

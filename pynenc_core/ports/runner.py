@@ -85,6 +85,9 @@ class RunnerLifecycle(StopRequests, ABC):
     def runner_loop_iteration(self) -> None:
         """Do one round; may block up to `conf.idle_claim_timeout_sec`, in something that `wake` ends."""
 
+    def _stop_claiming(self) -> None:
+        """Claim nothing from now on, where that can be done before it is told why this runner stops, which takes a while."""
+
     @abstractmethod
     def _on_stop_runner_loop(self) -> None:
         """Stop claiming: called once, by the loop, when it has ended for whatever reason."""
@@ -145,6 +148,7 @@ class RunnerLifecycle(StopRequests, ABC):
         self.failure = failure
         self.stopping.set()
         try:
+            self._stop_claiming()  # first: what is told takes a while to be gathered
             self._log_shutdown(self.stop_signal)
             self._on_stop_runner_loop()
             self.duties.stand_down()

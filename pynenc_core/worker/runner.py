@@ -69,6 +69,8 @@ class WorkerRunner(ExecutorRunner):
         if told.signals is not None:
             self._lease.note_renewal()  # such a line comes with each heartbeat
             self._deliver(told.signals)
+        if not told.claim:
+            self._stop_claiming()
         if told.stop is not None:
             self._grace = told.stop
             self.stop_runner_loop()

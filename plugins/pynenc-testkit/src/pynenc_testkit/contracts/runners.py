@@ -144,6 +144,7 @@ class StopRules(RunnerSubject):
         project.noted("+ runs")
         waits = project.jobs.add(1, 1)
         runner.ask_to_stop()
+        eventually(lambda: "sigterm" in runner.log.read_text(), "the report of the stop", START)
         project.open_gate()
         assert runner.wait() == 0
         assert (runs.status, waits.status) in {(Status.SUCCESS, Status.REGISTERED), (Status.SUCCESS, Status.REROUTED)}
