@@ -398,6 +398,9 @@ MESSAGES: list[tuple[PynencError, str]] = [
         (
             "app 'shop' has no report of a shutdown of runner 'r1': it still runs, was killed, ended more than a week ago, or never was; "
             "`pynenc runner list` shows who lives and who ended lately"
+        ),
+    ),
+    (
         runners.PreloadRefusedError("importing it starts threads (pool-1)"),
         (
             "the app cannot be loaded before workers are forked: importing it starts threads (pool-1); "
