@@ -85,9 +85,6 @@ class RunnerLifecycle(StopRequests, ABC):
     def runner_loop_iteration(self) -> None:
         """Do one round; may block up to `conf.idle_claim_timeout_sec`, in something that `wake` ends."""
 
-    def _stop_claiming(self) -> None:
-        """Claim nothing from now on, where that can be done before it is told why this runner stops, which takes a while."""
-
     @abstractmethod
     def _on_stop_runner_loop(self) -> None:
         """Stop claiming: called once, by the loop, when it has ended for whatever reason."""

@@ -67,3 +67,6 @@ class StopRequests:
     def wait_until_stopped(self, timeout: float = 2.0) -> bool:
         """Return whether the runner is stopped, waiting up to `timeout` seconds; True at once if it never started."""
         return self._stopped.wait(timeout)
+
+    def _stop_claiming(self) -> None:
+        """Claim nothing from now on, where that can be done before it is told why this runner stops, which takes a while."""
