@@ -6,10 +6,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 NOX = $(BIN)/nox --non-interactive
-PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml)
+PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
 # One pip command for all of ours, so that each is satisfied by its path and no index can answer for it.
 RUNTIME := -e . $(foreach name,backend-memory backend-sqlite runner-persistent-process runner-thread,-e ./plugins/pynenc-$(name))
-EDITABLES := -e . $(foreach plugin,$(sort $(dir $(wildcard plugins/*/pyproject.toml))),-e ./$(plugin:/=))
+EDITABLES := -e . $(foreach plugin,$(sort $(dir $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml))),-e ./$(plugin:/=))
 
 RUNNER ?= $(if $(filter memory,$(BACKEND)),thread,persistent-process)
 BACKEND ?= sqlite

@@ -229,7 +229,7 @@ def third_party(session: nox.Session) -> None:
     if not THIRD_PARTIES:
         session.skip("no third party's package under examples/")
     for name in THIRD_PARTIES:
-        _install(session, "pynenc-testkit", "pynenc-backend-memory", name, tools=_group("test"))
+        _install(session, "pynenc-testkit", "pynenc-backend-memory", "pynenc-backend-sqlite", name, tools=_group("test"))
         _pytest(session, ROOT / "examples" / name / "tests")
 
 
@@ -301,5 +301,5 @@ def imports(session: nox.Session) -> None:
 @nox.session(requires=["build"])
 def docs(session: nox.Session) -> None:
     """Every code block of README and docs/ runs, and what they list is what the code has."""
-    _install(session, *PLUGINS, tools=_group("test"))
+    _install(session, *PLUGINS, *THIRD_PARTIES, tools=_group("test"))
     _pytest(session, ROOT / "tests" / "docs")

@@ -48,13 +48,16 @@ class ExecutorRunner(BaseRunner):
 
     def _new_executor(self) -> Executor:
         self.gauge = self.gauge or Gauge()
-        slots, may_claim = self.max_parallel_slots, lambda: self.duties.may_claim
+        slots, may_claim = self.max_parallel_slots, self._may_claim
         return self.app.open_executor(self.runner_context, slots, may_claim, self.gauge, self._replace_process)
 
     def _replace_process(self, why: str) -> float:
         """Return within how many seconds this process will be gone and another in its place; 0, as here: it stays."""
         del why
         return 0.0
+
+    def _may_claim(self) -> bool:
+        return self.duties.may_claim and not self.stops_asked  # a signal counts before the loop has heard of it
 
     def runner_loop_iteration(self) -> None:
         """Wait until somebody wakes this runner: its executor claims and runs by itself."""

@@ -15,6 +15,7 @@ from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = tuple(sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")))
+THIRD_PARTIES = tuple(sorted(path.parent for path in ROOT.glob("examples/*/pyproject.toml")))
 
 
 @frozen

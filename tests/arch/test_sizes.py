@@ -93,3 +93,9 @@ def test_a_plugin_is_as_small_as_its_author_was_promised(plugin: Path) -> None:
         assert not plugin.name.startswith("pynenc-backend-"), f"a backend needs its line in PLUGIN_LINES: {plugin.name}"
         return
     assert sum(code_lines(path) for path in source.plugin_modules(plugin)) <= limit
+
+
+@pytest.mark.parametrize("package", source.THIRD_PARTIES, ids=lambda package: package.name)
+def test_a_third_partys_runner_package_takes_less_than_100_lines(package: Path) -> None:
+    """Everything in it: its modules, its tests."""
+    assert sum(code_lines(path) for path in source.python_files() if path.is_relative_to(package)) < 100

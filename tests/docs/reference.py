@@ -21,8 +21,14 @@ from docs.settings import paragraphs, settings
 from pynenc_core import Pynenc
 from pynenc_core.builder import PynencBuilder
 from pynenc_core.errors.base import PynencError
+from pynenc_core.model import RunnerContext
 from pynenc_core.plugins.hookspecs import ALL_HOOKS
-from pynenc_core.ports.runtime import RunnerView, StoreView
+from pynenc_core.ports.executor_runner import ExecutorRunner
+from pynenc_core.ports.gauge import Gauge
+from pynenc_core.ports.pool_runner import PoolRunner
+from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.ports.runtime import Duties, Executor, Orchestrator, RunnerView, StoreView
+from pynenc_core.ports.workers_runner import WorkersRunner
 
 _VIEWS = (StoreView, RunnerView)  # what stores and runners see of an app, documented where their authors look
 _SPECS = {"backend_spec", "make_runner", "runner_spec", "store_specs"}
@@ -74,6 +80,13 @@ def api() -> str:
     return "\n".join(_class(cls, classes) for cls in classes)
 
 
+def runners() -> str:
+    """Return what a runner subclasses and what it is given, each with its documentation, also what a subclass implements."""
+    classes: list[type] = [BaseRunner, ExecutorRunner, WorkersRunner, PoolRunner]
+    classes += [RunnerContext, RunnerView, StoreView, Orchestrator, Executor, Duties, Gauge]
+    return "\n".join(_class(cls, classes) for cls in classes)
+
+
 def _class(cls: type, listed: list[type]) -> str:
     where = "pynenc_core" if cls.__name__ in pynenc_core.__all__ else cls.__module__
     made = f" · `{cls.__name__}{_signature(cls.__init__)}`" if cls is Pynenc else ""
@@ -81,18 +94,25 @@ def _class(cls: type, listed: list[type]) -> str:
     if issubclass(cls, PynencError) and cls._field_names:
         lines.append(f"Fields: {_fields(cls)}.\n")
     for name, member in _members(cls, listed):
-        kind = "" if callable(member) else " (property)" if isinstance(member, property) else ""
+        kinds = {"abstract": getattr(member, "__isabstractmethod__", False), "property": isinstance(member, property)}
+        kind = f" ({' '.join(kind for kind, so in kinds.items() if so)})" if any(kinds.values()) else ""
         lines.append(f"**`{name}{_signature(member) if callable(member) else ''}`**{kind}: " + " ".join(paragraphs(member)) + "\n")
     return "\n".join(lines)
 
 
 def _members(cls: type, listed: list[type]) -> Iterator[tuple[str, Any]]:
     """Yield what a class adds to the bases that are on the page; of the app, without what its runners and stores see."""
-    own = [base for base in cls.__mro__ if base.__module__.startswith("pynenc_core") and (base is cls or base not in listed)]
-    names = dict.fromkeys(name for base in own for name in vars(base) if not name.startswith("_") or name == "__call__")
+    told = {base for above in listed if above in cls.__mro__[1:] for base in above.__mro__}
+    own = [base for base in cls.__mro__ if base.__module__.startswith("pynenc_core") and base not in told]
+    halves = BaseRunner in cls.__mro__  # a runner's author implements, or calls, what begins with one underscore
+    names = dict.fromkeys(name for base in own for name in vars(base) if not name.startswith("__" if halves else "_") or name == "__call__")
     for name in names:
         member = inspect.getattr_static(cls, name)
-        if inspect.getdoc(member) and isinstance(member, (property, types.FunctionType)) and not (cls is Pynenc and name in _INSIDE):
+        if (
+            inspect.getdoc(member)
+            and isinstance(member, (property, staticmethod, types.FunctionType))
+            and not (cls is Pynenc and name in _INSIDE)
+        ):
             yield name, member
 
 
@@ -116,7 +136,7 @@ class _AsWritten:
         return self._text
 
 
-GENERATORS: dict[str, Callable[[], str]] = {"settings": settings, "errors": errors, "hooks": hooks, "api": api}
+GENERATORS: dict[str, Callable[[], str]] = {"settings": settings, "errors": errors, "hooks": hooks, "api": api, "runners": runners}
 
 
 def regenerated(page: str) -> str:

@@ -72,7 +72,7 @@ class Project:
             path = self.folder / block.detail
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
-            if block.language == "toml":
+            if block.language == "toml" and (path.name != "pyproject.toml" or "[tool.pynenc" in block.text):
                 self._check_toml(block)
         elif block.role is Role.BACKGROUND:
             self._start(block, next(commands(block.text)).line)
@@ -172,7 +172,7 @@ def _check_only(block: Block, line: str) -> None:
             tomllib.loads(path.read_text())["project"]["name"] for path in (ROOT / "pyproject.toml", *ROOT.glob("plugins/*/pyproject.toml"))
         }
         named = {re.split(r"[\[<>=]", word)[0] for word in words[2:] if not word.startswith("-")}
-        assert named <= known, f"{block.place}: nothing here is named {', '.join(sorted(named - known))}"
+        assert named - {"."} <= known, f"{block.place}: nothing here is named {', '.join(sorted(named - known))}"
     if words[0].startswith(".venv/"):
         lost = [word for word in words[1 : words.index("#") if "#" in words else None] if not (ROOT / word).exists()]
         assert not lost, f"{block.place}: there is no {', '.join(lost)}"

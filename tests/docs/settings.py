@@ -33,10 +33,11 @@ def settings() -> str:
 
 
 def all_sections() -> tuple[Section, ...]:
-    """Return the sections of the core, then those of the installed plugins."""
+    """Return the sections of the core, then those of the installed plugins, but for third parties' (`examples/`)."""
     sections = Sections(CORE_SECTIONS, Pynenc().plugins.catalog.settings_targets)
     core = [cls.section for cls in CORE_SECTIONS]
-    return tuple(sections.get(name) for name in [*core, *(name for name in sections.names() if name not in core)])
+    found = [sections.get(name) for name in [*core, *(name for name in sections.names() if name not in core)]]
+    return tuple(section for section in found if not (ROOT / "examples" / _package(section).replace("_", "-")).exists())
 
 
 def documented() -> frozenset[str]:
@@ -53,7 +54,7 @@ def documented() -> frozenset[str]:
 
 def _section(section: Section) -> str:
     title = f"[tool.pynenc.{section.name}]" if section.name != APP else "[tool.pynenc]"
-    package = section.cls.__module__.partition(".")[0]
+    package = _package(section)
     brought = "" if package == "pynenc_core" else f" Brought by `{package.replace('_', '-')}`."
     rows = [
         f"| `{field.name}` | {_type(field.annotation)} | {_default(field)} | {field.summary} | `{_variable(section, field)}` |"
@@ -61,6 +62,10 @@ def _section(section: Section) -> str:
     ]
     head = "| setting | type | default | what it does | variable |\n|---|---|---|---|---|"
     return f"## `{title}`\n\n{paragraphs(section.cls)[0]}{brought}\n\n{head}\n" + "\n".join(rows) + "\n"
+
+
+def _package(section: Section) -> str:
+    return section.cls.__module__.partition(".")[0]
 
 
 def _variable(section: Section, field: FieldInfo) -> str:
