@@ -28,6 +28,7 @@ _AFTER_GRACE = 10.0  # seconds a runner has beyond its grace until it is killed
 _GRACE = 25.0  # before it has told its own
 _STEP = 100  # milliseconds without a change after which what changed is acted on
 _BEGIN = 10.0  # seconds in which watching must have begun
+_NO_SIGNALS, _NEEDS_POSIX = "this platform has no POSIX signals", "start the runner without it"
 _TOO_MANY = "raise fs.inotify.max_user_watches, or start where fewer folders are"
 
 
@@ -56,6 +57,8 @@ class Reloading:
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit code. Raises ReloadUnavailableError."""
+        if not hasattr(signal, "pthread_sigmask"):
+            raise ReloadUnavailableError(_NO_SIGNALS, _NEEDS_POSIX)
         with stop_signals(logging.getLogger("pynenc.reload"), self._note_stop, lambda: self._news.put(_News("signal"))):
             try:
                 self._watch(self._folders)

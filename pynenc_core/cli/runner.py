@@ -78,10 +78,10 @@ def start(
     made = app.make_runner(name or "")
     spec = app.runner_spec(name or "")
     app.logger.info("app %s, found as %s, runs with the %s runner over %s", app.app_id, app.found_as, spec.name, store_of(app))
-    if link is not None:
-        link.report(app)
     with ExitStack() as companions:
         _tell_of_health(companions, app, made, spec.name, health_host, health_port)
+        if link is not None:
+            link.report(app)
         if not session.stop.asked:
             made.run()
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
+from pynenc_core.cli.reload import Reloading
 from pynenc_core.cli.supervised import folders_of
+from pynenc_core.errors.cli import ReloadUnavailableError
 from unit.app.running import eventually
 from unit.operating.operated import START, Place, ended, watched_end
 
@@ -48,6 +51,15 @@ def test_nothing_is_left_of_a_supervisor_that_is_killed(place: Place, runner: st
             run.process.kill()
             assert ended(descriptor)
         eventually(lambda: " has stopped" in run.told, "the runner's farewell", START)
+
+
+def test_nor_is_a_runner_left_that_was_still_starting(place: Place) -> None:
+    place.write("jobs.py", "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nopen('ready', 'w').close()\ntime.sleep(1000)\n")
+    with place.running("--reload") as run:
+        eventually((place.folder / "ready").exists, "the import", START)
+        with watched_end(int((place.folder / "pid").read_text())) as descriptor:
+            run.process.kill()
+            assert ended(descriptor)
 
 
 def test_a_second_signal_is_passed_on(place: Place) -> None:
@@ -104,6 +116,29 @@ def test_what_can_never_run_is_not_waited_for(place: Place) -> None:
     with place.running("--reload", "--app", "jobs:nothing") as run:
         assert run.process.wait(START) == 2
         assert "--app jobs:nothing: module 'jobs' has no 'nothing'" in run.told
+
+
+def test_nor_is_a_port_that_is_taken(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with place.running("--reload", "--health-port", str(port)) as run:
+            assert run.process.wait(START) == 2
+            assert f"--health-port {port} cannot be opened" in run.told
+
+
+def test_a_platform_without_the_signals_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    with pytest.raises(ReloadUnavailableError, match="no POSIX signals"):
+        Reloading((), ()).run()
+
+
+def test_too_many_folders_are_told_of_with_the_way_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("watchfiles.watch", full)
+    with pytest.raises(ReloadUnavailableError, match=r"No space left on device; raise fs\.inotify\.max_user_watches"):
+        Reloading((), [place.folder]).run()
 
 
 def test_without_the_library_the_extra_is_named(place: Place) -> None:
