@@ -115,6 +115,7 @@ class RunnerSettings(SettingsSection):
     max_processes: Count = setting(0, "the greatest number of processes of a pool that scales; 0: the number of CPUs")
     enforce_max_processes: bool = setting(True, "always run `max_processes`; false: as many as there is work for")
     idle_timeout_process_sec: Amount = setting(4.0, "seconds without work after which a process of a pool that scales ends")
+    max_tasks: AtLeastOne = setting(100, "the greatest number of invocations on one event loop, plain functions in threads included")
     num_processes: Count = setting(0, "the number of child processes of a fixed pool; 0: the number of CPUs")
     preload_app: bool = setting(False, "a runner that forks a process for each invocation imports the app before, once for all of them")
     grace_period_sec: Amount = setting(25.0, "seconds that running work may take to end when the runner is stopped; the rest is rerouted")

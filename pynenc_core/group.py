@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextvars
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pynenc_core.errors.invocations import InvocationTimeoutError
-from pynenc_core.invocation import Invocation, SyncInvocation, wait_for_any
+from pynenc_core.invocation import Invocation, SyncInvocation, async_wait_for_any, wait_for_any
 from pynenc_core.orchestration.current import running_in
 from pynenc_core.orchestration.orchestrator import AppOrchestrator
 from pynenc_core.orchestration.outcomes import Cancellation
@@ -77,9 +76,7 @@ class InvocationGroup(Generic[R]):
         if self._orchestrator is None:
             yield from self.invocations
             return
-        waiting: dict[str, list[Member[R]]] = {}
-        for member in self.invocations:
-            waiting.setdefault(member.invocation_id, []).append(member)
+        waiting = self._by_id()
         deadline = None if timeout is None else time.monotonic() + timeout
         inside = running_in(self._orchestrator.engine) is not None
         interest = None if inside else self._orchestrator.outside.open(waiting)
@@ -91,8 +88,7 @@ class InvocationGroup(Generic[R]):
                 else:
                     arrived = self._orchestrator.outside.news(interest, left, min(linger, _OUTSIDE))
                 if not arrived and left is not None and left <= 0:
-                    oldest = min(waiting)
-                    raise InvocationTimeoutError(oldest, str(waiting[oldest][0].status), timeout or 0.0)
+                    raise _timed_out(waiting, timeout)
                 yield from self._final(self._orchestrator, arrived, waiting)
         finally:
             if interest is not None:
@@ -113,13 +109,54 @@ class InvocationGroup(Generic[R]):
         """Do as `iter_results`, without blocking the event loop."""
         import asyncio  # imported late: most processes never wait in a coroutine
 
-        results, context = self.iter_results(timeout), contextvars.copy_context()
+        if self._orchestrator is not None and running_in(self._orchestrator.engine) is not None:
+            async for result in self._results_inside(self._orchestrator, timeout):
+                yield result
+            return
+        results = self.iter_results(timeout)
 
         def following() -> tuple[R, ...]:  # a tuple, since a StopIteration cannot cross into a coroutine
             return tuple(islice(results, 1))
 
-        while arrived := await asyncio.to_thread(context.run, following):
+        while arrived := await asyncio.to_thread(following):
             yield arrived[0]
+
+    async def _results_inside(self, orchestrator: AppOrchestrator, timeout: float | None) -> AsyncIterator[R]:  # noqa: ASYNC109
+        """Do so in a coroutine of a task: only the invocation waits, and no thread for each of them."""
+        import asyncio  # imported late, as above
+
+        waiting = self._by_id()
+        failures: list[Exception] = []
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while waiting:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            arrived = await async_wait_for_any(orchestrator, waiting, left, LINGER)
+            if not arrived and left is not None and left <= 0:
+                raise _timed_out(waiting, timeout)
+            for result, failure in await asyncio.to_thread(self._outcomes, orchestrator, arrived, waiting):
+                if failure is None:
+                    yield result
+                else:
+                    failures.append(failure)
+        _raise_all(failures, len(self))
+
+    def _outcomes(
+        self, orchestrator: AppOrchestrator, arrived: Collection[str], waiting: dict[str, list[Member[R]]]
+    ) -> list[tuple[Any, Exception | None]]:
+        """Take these out of `waiting`; return the result or the error of each."""
+        outcomes: list[tuple[Any, Exception | None]] = []
+        for member in self._final(orchestrator, arrived, waiting):
+            try:
+                outcomes.append((member.get_result(), None))
+            except Exception as error:  # noqa: BLE001 - whatever the task raised; it is raised at the end
+                outcomes.append((None, error))
+        return outcomes
+
+    def _by_id(self) -> dict[str, list[Member[R]]]:
+        members: dict[str, list[Member[R]]] = {}
+        for member in self.invocations:
+            members.setdefault(member.invocation_id, []).append(member)
+        return members
 
     def cancel(self, reason: str = "") -> list[Cancellation]:
         """Cancel each member; return what came of it, in order."""
@@ -144,6 +181,11 @@ def wait_for(
         pass  # a bounded wait that says what is done is no error
     finished = {member.invocation_id for member in done}
     return done, [member for member in invocations if member.invocation_id not in finished]
+
+
+def _timed_out(waiting: dict[str, list[Member[R]]], timeout: float | None) -> InvocationTimeoutError:
+    oldest = min(waiting)
+    return InvocationTimeoutError(oldest, str(waiting[oldest][0].status), timeout or 0.0)
 
 
 def _raise_all(failures: Sequence[Exception], members: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import time
 from collections.abc import Collection, Mapping
 from typing import Any, Generic, TypeVar, cast
@@ -103,7 +102,12 @@ class Invocation(Generic[R]):
         """Do as `get_result`, without blocking the event loop."""
         import asyncio  # imported late: most processes never wait in a coroutine
 
-        return await asyncio.to_thread(contextvars.copy_context().run, self.get_result, timeout)
+        if self._final is None and running_in(self._orchestrator.engine) is not None:
+            if not await async_wait_for_any(self._orchestrator, [self._id], timeout):
+                status = await asyncio.to_thread(lambda: self.status)
+                raise InvocationTimeoutError(self._id, str(status), timeout or 0.0)
+            return await asyncio.to_thread(lambda: self._outcome(self.record))
+        return await asyncio.to_thread(self.get_result, timeout)
 
     def cancel(self, reason: str = "") -> Cancellation:
         """Cancel it, or ask its owner to: `cancelled`, `requested` or `already final`. Raises InvocationNotFoundError."""
@@ -181,6 +185,27 @@ class SyncInvocation(Generic[R]):
 
     def __repr__(self) -> str:
         return f"<SyncInvocation {self.invocation_id} {self.status}>"
+
+
+async def async_wait_for_any(
+    orchestrator: AppOrchestrator,
+    invocation_ids: Collection[str],
+    timeout: float | None,  # noqa: ASYNC109 - as its blocking twin takes it
+    linger: float = 0.0,
+) -> frozenset[str]:
+    """Do as `wait_for_any` without blocking the event loop."""
+    import asyncio  # imported late: most processes never wait in a coroutine
+
+    job, runner = running_in(orchestrator.engine), current_runner.get()
+    if job is None or not isinstance(runner, BaseRunner):
+        return await asyncio.to_thread(wait_for_any, orchestrator, invocation_ids, timeout, linger)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        arguments: Mapping[str, Any] = {"timeout": left, "linger": linger}
+        arrived = await runner.async_waiting_for_results(job.invocation_id, list(invocation_ids), arguments)
+        if arrived or left == 0:
+            return arrived
 
 
 def wait_for_any(

@@ -87,13 +87,16 @@ class RunnerSide(AppParts):
         may_claim: Callable[[], bool],
         gauge: Gauge,
         replace: Callable[[str], float] | None = None,
+        *,
+        shared_loop: bool = False,
     ) -> ThreadExecutor:
         """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`.
 
         `replace` is told why this process should end: code in it does not, though it was told to. It returns within how
-        many seconds the process will be gone; 0, or without it, the code is left behind in its thread.
+        many seconds the process will be gone; 0, or without it, the code is left behind in its thread. With `shared_loop`
+        the coroutines of async tasks run beside each other on one event loop.
         """
-        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get(), gauge, replace)
+        return self.orchestrator.open_executor(context, slots, may_claim, current_runner.get(), gauge, replace, shared_loop=shared_loop)
 
     def open_duties(
         self,

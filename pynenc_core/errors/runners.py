@@ -19,6 +19,20 @@ class RunnerNotExecutableError(PynencError):
         )
 
 
+class LoopBlockedError(PynencError):
+    """A coroutine on a shared event loop waited for another invocation by a blocking call."""
+
+    invocation_id: str
+    task_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"invocation {self.invocation_id} of {self.task_id} would block the event loop that it shares with other coroutines, "
+            "which may be those it waits for: use `await invocation.async_result()` or `async for ... in group.async_results()`, "
+            "or hand the blocking call to asyncio.to_thread"
+        )
+
+
 class AppLocatorError(PynencError):
     """Another process could not find the app object."""
 

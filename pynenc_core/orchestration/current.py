@@ -54,6 +54,8 @@ class Job:
         """What its threads wait, or last waited, for; changed with `lock` held."""
         self.waits = 0
         """How many threads or coroutines of this invocation wait for others at the moment."""
+        self.coroutine_waits: Any = None
+        """The waits of its coroutines, once there was one."""
         self.ended = False
         """The task itself has returned; a thread that it left behind may still run."""
         self.abandoned = False

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TypeVar
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.calling_off import CallingOff
 from pynenc_core.orchestration.claiming import Claiming
+from pynenc_core.orchestration.coroutine_waits import CoroutineWaits
 from pynenc_core.orchestration.coroutines import close_loop
 from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job, running_job
@@ -32,7 +32,6 @@ from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runtime import Hold
 from pynenc_core.status import OWNED
 
-R = TypeVar("R")
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
 _HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
 
@@ -49,10 +48,13 @@ class ThreadExecutor:
         runner: object,
         gauge: Gauge,
         replace: Callable[[str], float] | None = None,
+        *,
+        idle_threads: int | None = None,
     ) -> None:
         """`replace` is told why this process should end, since code in it does not; without it the process stays.
 
-        It returns within how many seconds the process will be gone, 0 where it stays after all.
+        It returns within how many seconds the process will be gone, 0 where it stays after all. `idle_threads` is how many
+        threads to keep for what comes next: as many as slots, unless it is given.
         """
         self._engine = engine
         self._context = context
@@ -69,7 +71,7 @@ class ThreadExecutor:
             engine, self._execution, self._courier, self._slots, self._holdings, self._limits, replace or (lambda _: 0.0)
         )
         self._outside = Interests(engine.state, engine.clock, engine.logger)
-        self._threads = WorkThreads(keep=slots, farewell=close_loop)
+        self._threads = WorkThreads(keep=slots if idle_threads is None else idle_threads, farewell=close_loop)
         self._settling = Settling(engine, self._slots, self._holdings, self._claiming, self._courier)
         self._claiming.attach(self._courier, self._hand, self._settling.relieve, self._settling.loaded)
 
@@ -147,6 +149,21 @@ class ThreadExecutor:
             return self._outside.wait(invocation_ids, timeout)
         return self._pausing.wait(job, invocation_ids, timeout, linger)
 
+    async def async_wait_for(self, invocation_ids: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:  # noqa: ASYNC109 - as its blocking twin takes it
+        """Do as `wait_for` in a coroutine of a running invocation, of which any number may wait at once.
+
+        A cancelled wait ends when the invocation has a slot again.
+        """
+        job = running_job.get()
+        if job is None:
+            import asyncio  # imported late: a process without coroutines never needs it
+
+            return await asyncio.to_thread(self._outside.wait, invocation_ids, timeout)
+        with job.lock:
+            waits: CoroutineWaits = job.coroutine_waits or CoroutineWaits(job, self._pausing, self._engine.clock, self._threads.hand)
+            job.coroutine_waits = waits
+        return await waits.wait(invocation_ids, timeout, linger)
+
     def deliver(self, signals: Sequence[Signal]) -> None:
         """Hand requests to the invocations they are for; those that are not here are passed over. Each heartbeat calls it."""
         if self._engine.clock.monotonic() < self._claiming.rests_until and not self._courier.in_doubt:
@@ -174,31 +191,31 @@ class ThreadExecutor:
 
     def _begin(self, jobs: Sequence[Job]) -> None:
         """Run jobs beside each other, each on the slot that it has; whatever follows on these slots as well."""
-        for job in jobs:
+        for job in self._for_threads(jobs):
             self._threads.hand(partial(self._run_on, job))
 
     def _run_on(self, first: Job) -> None:
-        job: Job | None = first
-        while job is not None:
-            following = self._settling.after([self._run_one(job)])
-            job = following[0] if following else None
+        """Run a job in this thread, and what follows on its slot, as long as that belongs in a thread."""
+        here: Sequence[Job] = [first]
+        while here:
+            job = here[0]
+            began = self._engine.clock.monotonic()
+            end = self._ended(job, partial(self._execution.run, job, self._runner), began)
+            here = self._for_threads(self._settling.after([end]))
 
-    def _run_one(self, job: Job) -> End:
-        began = self._engine.clock.monotonic()
-        outcome = self._safely(job, lambda: self._execution.run(job, self._runner))
-        return self._ended(job, outcome, began)
+    def _for_threads(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Begin the jobs whose code runs elsewhere, and return the others; here there is no other place."""
+        return jobs
 
-    def _safely(self, job: Job, step: Callable[[], R]) -> R | None:
-        """Return what a step of ours returns; None when it raises, which must not happen: then the job is handed back."""
+    def _ended(self, job: Job, make: Callable[[], Change | None], began: float) -> End:
+        """Return the end of a job with the outcome that `make` gives; where that raises, the job is handed back."""
+        outcome: Change | None = None
         try:
-            return step()
+            outcome = make()
+            self._pausing.finish(job)
         except Exception:
             self._engine.logger.exception("invocation %s is handed back after an error of the executor", job.invocation_id)
             self._courier.in_doubt = True
-            return None
-
-    def _ended(self, job: Job, outcome: Change | None, began: float) -> End:
-        self._safely(job, lambda: self._pausing.finish(job))
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
         with job.lock:
             idle = [interest for interest in job.interests if not interest.in_use]

@@ -78,6 +78,7 @@ def interrupt(job: Job, error: PynencError, wanted: Callable[[], bool]) -> bool:
 def _tell_coroutine(job: Job, error: PynencError) -> bool:
     if isinstance(error, TaskCancelled):
         if job.stop_coroutine is not None:
+            job.exception_set = True
             job.stop_coroutine()
     elif job.throw is not None:
         job.throw(error)

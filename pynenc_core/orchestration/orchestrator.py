@@ -66,8 +66,17 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
         runner: object,
         gauge: Gauge,
         replace: Callable[[str], float] | None = None,
+        *,
+        shared_loop: bool = False,
     ) -> ThreadExecutor:
-        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`."""
+        """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`.
+
+        With `shared_loop` the coroutines of async tasks run beside each other on one event loop.
+        """
+        if shared_loop:
+            from pynenc_core.orchestration.loop_executor import LoopExecutor  # imported late, with asyncio: most processes need neither
+
+            return LoopExecutor(self.engine, context, slots, may_claim, runner, gauge, replace)
         return ThreadExecutor(self.engine, context, slots, may_claim, runner, gauge, replace)
 
     def open_duties(

@@ -57,29 +57,25 @@ class Pausing:
         """Wait as `Executor.wait_for` says, in the thread of `job` or one that it started."""
         if job.invocation_id in invocation_ids:
             raise ConcurrencyDeadlockError(job.invocation_id, (job.invocation_id,))
-        interest = self._interest(job, invocation_ids)
+        interest = self.open(job, invocation_ids)
         try:
             arrived = interest.wait(invocation_ids, 0)
             if arrived or timeout == 0:
                 return arrived
-            if not self._begin_to_wait(job, invocation_ids):
+            if not self.begin(job, invocation_ids):
                 return interest.wait(invocation_ids, timeout, linger)
             try:
-                if self.hold is not None:
-                    return self._wait_held(job, interest, invocation_ids, timeout, linger, self.hold)
-                return self._wait_paused(job, interest, invocation_ids, timeout, linger)
+                return self.wait_paused(job, interest, invocation_ids, timeout, linger)
             finally:
-                with job.pausing:
-                    job.waits -= 1
-                    if job.waits == 0:  # while others of its threads wait it stays paused, or they would hold a slot
-                        self.resume(job)
+                self.end(job)
         finally:
             interest.in_use = False
 
-    def _interest(self, job: Job, invocation_ids: Collection[str]) -> Interest:
+    def open(self, job: Job, invocation_ids: Collection[str]) -> Interest:
+        """Return an interest in these, for one waiter: it is in use until somebody says otherwise."""
         with job.lock:
             for known in job.interests:
-                if not known.in_use and known.covers(invocation_ids):
+                if not (known.in_use or known.interrupted) and known.covers(invocation_ids):
                     known.in_use = True
                     return cast("Interest", known)
         made = Interest(self._engine.state, self._engine.clock, invocation_ids)  # not under the lock: heartbeats take it too
@@ -94,8 +90,11 @@ class Pausing:
             made.interrupt()
         return made
 
-    def _begin_to_wait(self, job: Job, invocation_ids: Collection[str]) -> bool:
-        """Pause the job, or note what else it waits for; False for a thread that outlived its task, which may just block."""
+    def begin(self, job: Job, invocation_ids: Collection[str]) -> bool:
+        """Pause the job, or note what else it waits for; False for a thread that outlived its task, which may just block.
+
+        When it is True, `end` has to follow.
+        """
         with job.pausing:
             if job.abandoned or job.timed_out:
                 raise TaskCancelled(job.invocation_id)
@@ -103,12 +102,28 @@ class Pausing:
                 return False
             if not job.paused:
                 self._pause(job, tuple(invocation_ids))
-            elif not job.awaits.issuperset(invocation_ids):
+            else:
                 self._await_more(job, invocation_ids)
             job.waits += 1
             return True
 
+    def go_on(self, job: Job, invocation_ids: Collection[str]) -> bool:
+        """Note what else a job waits for, after `begin`; True."""
+        with job.pausing:
+            if job.paused:
+                self._await_more(job, invocation_ids)
+        return True
+
+    def end(self, job: Job) -> None:
+        """Take a slot again, unless others of its threads wait: then it stays paused, or they would hold a slot."""
+        with job.pausing:
+            job.waits -= 1
+            if job.waits == 0:
+                self.resume(job)
+
     def _await_more(self, job: Job, invocation_ids: Collection[str]) -> None:
+        if job.awaits.issuperset(invocation_ids):
+            return
         # Written like the first ones: awaited work may be all that is claimed, and a circle may go through it.
         awaits = job.awaits.union(invocation_ids)
         again = self._paused_record(job)
@@ -124,7 +139,10 @@ class Pausing:
         self._slots.awaits_one(job, ())
         job.awaits = awaits
 
-    def _wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
+    def wait_paused(self, job: Job, interest: Interest, wanted: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
+        """Wait as `Interest.wait` does, between `begin` and `end`; raises ConcurrencyDeadlockError when it could never end."""
+        if self.hold is not None:
+            return self._wait_held(job, interest, wanted, timeout, linger, self.hold)
         clock, look = self._engine.clock, _CIRCLE_LOOK
         deadline = None if timeout is None else clock.monotonic() + timeout
         while True:

@@ -10,7 +10,7 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord
 from pynenc_core.orchestration.batching import Chain
 from pynenc_core.orchestration.claiming import Claiming
-from pynenc_core.orchestration.courier import Courier
+from pynenc_core.orchestration.courier import Courier, Delivery
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.holdings import Holdings
@@ -93,7 +93,7 @@ class Settling:
         want = sum(self._claiming.want_for_one() for each in leaving if each.takes_new)
         claimed: Sequence[InvocationRecord] = ()
         try:
-            delivery = self._courier.exchange(changes, want=want)
+            delivery = self._courier.exchange(changes, want=want) if changes or want else Delivery((), ())
             claimed = delivery.claimed
             for each in leaving:
                 final = each.outcome is not None and each.outcome.to in FINAL

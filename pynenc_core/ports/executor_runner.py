@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import Signal
@@ -15,6 +15,8 @@ from pynenc_core.ports.runtime import Executor, seconds
 class ExecutorRunner(BaseRunner):
     """A runner whose invocations run on threads of its own process, by the core's executor."""
 
+    shared_loop: ClassVar[bool] = False
+    """Whether the coroutines of async tasks run beside each other on one event loop, each in its thread otherwise."""
     executor: Executor | None = None
     """Made when the runner starts; not kept when it is pickled."""
     gauge: Gauge | None = None
@@ -49,7 +51,9 @@ class ExecutorRunner(BaseRunner):
     def _new_executor(self) -> Executor:
         self.gauge = self.gauge or Gauge()
         slots, may_claim = self.max_parallel_slots, self._may_claim
-        return self.app.open_executor(self.runner_context, slots, may_claim, self.gauge, self._replace_process)
+        return self.app.open_executor(
+            self.runner_context, slots, may_claim, self.gauge, self._replace_process, shared_loop=self.shared_loop
+        )
 
     def _replace_process(self, why: str) -> float:
         """Return within how many seconds this process will be gone and another in its place; 0, as here: it stays."""
@@ -92,3 +96,15 @@ class ExecutorRunner(BaseRunner):
             raise RunnerNotExecutableError(type(self).__name__, "waiting_for_results")
         timeout, linger = seconds(runner_args, "timeout"), seconds(runner_args, "linger")
         return self.executor.wait_for(result_invocation_ids, timeout, linger or 0.0)
+
+    async def async_waiting_for_results(
+        self,
+        running_invocation_id: str,
+        result_invocation_ids: Sequence[str],
+        runner_args: Mapping[str, object] | None = None,
+    ) -> frozenset[str]:
+        """Do as `waiting_for_results` in a coroutine, which alone is held up, however many wait."""
+        if self.executor is None or not running_invocation_id:
+            return await super().async_waiting_for_results(running_invocation_id, result_invocation_ids, runner_args)
+        timeout, linger = seconds(runner_args, "timeout"), seconds(runner_args, "linger")
+        return await self.executor.async_wait_for(result_invocation_ids, timeout, linger or 0.0)

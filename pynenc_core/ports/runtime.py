@@ -110,6 +110,10 @@ class Executor(Protocol):
         """
         ...
 
+    async def async_wait_for(self, invocation_ids: Collection[str], timeout: float | None, linger: float = 0.0) -> frozenset[str]:  # noqa: ASYNC109 - as its blocking twin takes it
+        """Do as `wait_for` in a coroutine of a running invocation; many may wait at once. Cancelled, it takes a slot again first."""
+        ...
+
     def deliver(self, signals: Sequence[Signal]) -> None:
         """Hand requests to the invocations they are for; those that are not here are passed over."""
         ...
@@ -251,11 +255,14 @@ class RunnerView(StoreView, Protocol):
         may_claim: Callable[[], bool],
         gauge: Gauge,
         replace: Callable[[str], float] | None = None,
+        *,
+        shared_loop: bool = False,
     ) -> Executor:
         """Return a new executor with so many slots, whose claims carry this context, and which shows its load in `gauge`.
 
         `replace` is told why this process should end: code in it does not, though it was told to. It returns within how
-        many seconds the process will be gone; 0, or without it, the code is left behind in its thread.
+        many seconds the process will be gone; 0, or without it, the code is left behind in its thread. Async tasks run each
+        on an event loop of the thread that executes it; with `shared_loop`, all beside each other on one.
         """
         ...
 

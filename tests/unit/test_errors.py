@@ -369,6 +369,14 @@ MESSAGES: list[tuple[PynencError, str]] = [
     ),
     # runners
     (
+        runners.LoopBlockedError("0abc", "shop.pay"),
+        (
+            "invocation 0abc of shop.pay would block the event loop that it shares with other coroutines, which may be those it waits for: "
+            "use `await invocation.async_result()` or `async for ... in group.async_results()`, "
+            "or hand the blocking call to asyncio.to_thread"
+        ),
+    ),
+    (
         runners.RunnerNotExecutableError("DummyRunner", "run"),
         (
             "DummyRunner executes nothing, so run() cannot work: start a runner with `pynenc --app module:attribute runner start`, "

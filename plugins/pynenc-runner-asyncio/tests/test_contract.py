@@ -1,0 +1,16 @@
+"""The asyncio runner under the kit's contracts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pynenc_testkit.contracts import PluginContract, RunnerContract
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "runner-asyncio"
+
+
+class TestRunner(RunnerContract):
+    runner: ClassVar[str] = "asyncio"
+    own_processes: ClassVar[bool] = False
