@@ -121,7 +121,7 @@ class InvocationGroup(Generic[R]):
         while arrived := await asyncio.to_thread(following):
             yield arrived[0]
 
-    async def _results_inside(self, orchestrator: AppOrchestrator, timeout: float | None) -> AsyncIterator[R]:  # noqa: ASYNC109
+    async def _results_inside(self, orchestrator: AppOrchestrator, timeout: float | None) -> AsyncIterator[R]:  # noqa: ASYNC109 - as above
         """Do so in a coroutine of a task: only the invocation waits, and no thread for each of them."""
         import asyncio  # imported late, as above
 
