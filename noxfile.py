@@ -43,7 +43,8 @@ WITH_PLUGINS = (
     "test_task.py",
 )
 THIRD_PARTIES = tuple(sorted(path.parent.name for path in ROOT.glob("examples/*/pyproject.toml")))
-IMPOSSIBLE = {("persistent-process", "memory"): "CapabilityError"}  # (runner, backend): the error that building the app must raise
+# (runner, backend): the error that building the app must raise. What one process alone sees, other processes cannot work off.
+IMPOSSIBLE = {(runner, "memory"): "CapabilityError" for runner in ("multi-thread", "persistent-process", "process")}
 IMPOSSIBLE_PAIR = """
 import sys
 from pynenc_core import PynencBuilder

@@ -16,6 +16,8 @@ from pynenc_core.plugins import PluginManager
 from pynenc_core.plugins.kinds import BACKEND, RUNNER
 from pynenc_testkit.contracts import ComboContract
 
+SLOTS = {"inline": 1}
+"""How many invocations a runner can run at once, where that cannot be set."""
 URLS = {"memory": "memory://", "sqlite": "sqlite:///{folder}/jobs.db"}
 
 
@@ -41,7 +43,7 @@ def _works(runner: str, backend: str) -> bool:
 def _contract(runner: str, backend: str) -> type:
     crosses = PluginManager(environ={}).catalog.backend(backend).crosses_processes
     name = "Test" + f"{runner}-over-{backend}".title().replace("-", "")
-    body = {"runner": runner, "url": URLS[backend], "crosses_processes": crosses, "__module__": __name__}
+    body = {"runner": runner, "url": URLS[backend], "crosses_processes": crosses, "slots": SLOTS.get(runner, 2), "__module__": __name__}
     return type(name, (ComboContract,), body)
 
 
