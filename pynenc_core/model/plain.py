@@ -19,6 +19,7 @@ def plain(value: Any, depth: int = 0) -> object:
 
     It has a bound: too long texts, too many entries and too many levels are cut, and the cut is shown.
     """
+    whole: object = value
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -33,7 +34,7 @@ def plain(value: Any, depth: int = 0) -> object:
         each_one = list(cast("Collection[object]", value))
         items = [plain(each, depth + 1) for each in each_one[:_MOST]]
         return [*items, f"... {len(each_one) - _MOST} more"] if len(each_one) > _MOST else items
-    return _text(value)
+    return _text(whole)
 
 
 def _text(value: object) -> str:

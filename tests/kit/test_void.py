@@ -13,8 +13,8 @@ HERE = Path(__file__).parent
 
 @pytest.mark.parametrize(
     ("cases", "least", "patience"),
-    [("void_cases.py", 200, "0.1"), ("void_runner_cases.py", 20, "0.2")],
-    ids=["storage", "runner"],
+    [("void_cases.py", 200, "0.1"), ("void_runner_cases.py", 20, "0.2"), ("void_diagnostics_cases.py", 7, "0.2")],
+    ids=["storage", "runner", "diagnostics"],
 )
 def test_what_does_nothing_fails_every_contract_test(
     pytestconfig: pytest.Config, tmp_path: Path, cases: str, least: int, patience: str

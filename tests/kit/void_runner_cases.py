@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kit.void_runner import project_source
-from pynenc_testkit.contracts import ComboContract, RunnerContract
+from pynenc_testkit.contracts import ComboContract, RunnerContract, ShutdownReportContract
+from pynenc_testkit.contracts.runners import RunnerSubject
 
 
 class TestRunner(RunnerContract):
@@ -11,6 +12,16 @@ class TestRunner(RunnerContract):
 
     def source(self) -> str:
         return project_source()
+
+
+class _Project(RunnerSubject):
+    def source(self) -> str:
+        return project_source()
+
+
+class TestShutdownReport(ShutdownReportContract, _Project):
+    runner = "void"
+    own_processes = False
 
 
 class TestCombo(ComboContract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pynenc_testkit.contracts import PluginContract, RunnerContract
+from pynenc_testkit.contracts import PluginContract, RunnerContract, ShutdownReportContract
 
 
 class TestPlugin(PluginContract):
@@ -24,3 +24,10 @@ class TestRunnerOfThreads(RunnerContract):
 
     def settings(self, slots: int) -> Mapping[str, object]:
         return {"max_threads": slots, "max_processes": 1}
+
+
+class TestShutdownReport(ShutdownReportContract):
+    runner: ClassVar[str] = "multi-thread"
+
+    def settings(self, slots: int) -> Mapping[str, object]:
+        return {"max_threads": 1, "max_processes": slots}
