@@ -104,6 +104,9 @@ class RunnerSettings(SettingsSection):
     section: ClassVar[str] = "runner"
 
     idle_claim_timeout_sec: Interval = setting(5.0, "seconds that an idle claim blocks; work, a signal or a child's death end it at once")
+    invocation_wait_results_sleep_time_sec: Interval = setting(
+        0.1, "seconds until the next look for a result where the store cannot notify"
+    )
     runner_loop_sleep_time_sec: Interval = setting(
         0.1, "seconds until the next look for work where the broker cannot block, and after an error"
     )
