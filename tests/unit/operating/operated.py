@@ -94,11 +94,12 @@ class Place:
     folder: Path
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file."""
+        """Write a file, whole at once, as editors do: nobody imports the half of it."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_text(text)
+        return beside.replace(path)
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace a part of a file."""

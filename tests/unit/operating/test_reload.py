@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
+from pynenc_core.cli import reload
 from pynenc_core.cli.reload import Reloading
 from pynenc_core.cli.supervised import folders_of
 from pynenc_core.errors.cli import ReloadUnavailableError
@@ -16,6 +18,13 @@ from unit.app.running import eventually
 from unit.operating.operated import START, Place, ended, watched_end
 
 WAITS = "it starts again when a file changes"
+NEVER_IMPORTED = """
+import os, time
+from pathlib import Path
+Path("pid").write_text(str(os.getpid()))
+Path("ready").touch()
+time.sleep(1000)
+"""
 
 
 def test_what_is_edited_runs_and_a_syntax_error_is_waited_out(place: Place) -> None:
@@ -54,7 +63,7 @@ def test_nothing_is_left_of_a_supervisor_that_is_killed(place: Place, runner: st
 
 
 def test_nor_is_a_runner_left_that_was_still_starting(place: Place) -> None:
-    place.write("jobs.py", "import os, time\nopen('pid', 'w').write(str(os.getpid()))\nopen('ready', 'w').close()\ntime.sleep(1000)\n")
+    place.write("jobs.py", NEVER_IMPORTED)
     with place.running("--reload") as run:
         eventually((place.folder / "ready").exists, "the import", START)
         with watched_end(int((place.folder / "pid").read_text())) as descriptor:
@@ -90,6 +99,29 @@ def test_a_runner_that_ends_by_itself_is_started_again_by_a_change_only(place: P
         place.edit("jobs.py", "return 1", "return 2")
         run.says(" starts, with ", 2)
         assert run.stop() == 0
+
+
+def test_a_runner_that_does_not_end_in_its_time_is_killed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "_GRACE", 0.1)
+    monkeypatch.setattr(reload, "_AFTER_GRACE", 0.1)
+    told = list[str]()
+    monkeypatch.setattr(reload, "_say", told.append)
+    monkeypatch.chdir(place.folder)
+    place.write("jobs.py", f"import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n{NEVER_IMPORTED}")
+    supervisor, codes = Reloading(("--app", "jobs:app", "runner", "start"), [place.folder]), list[int]()
+    thread = threading.Thread(target=lambda: codes.append(supervisor.run()))
+    thread.start()  # not the main thread: signals are left alone, and the test says what they would
+    try:
+        eventually((place.folder / "ready").exists, "the import", START)
+        (place.folder / "ready").unlink()
+        place.write("jobs.py", NEVER_IMPORTED)
+        eventually((place.folder / "ready").exists, "the second one", START)
+        assert told[1:] == ["jobs.py changed; the runner starts anew", "the runner did not end within 0.2 s; it is killed"]
+    finally:
+        supervisor._note_stop(signal.SIGTERM)
+        supervisor._news.put(reload._News("signal"))
+        thread.join(START)
+    assert codes == [0]
 
 
 def test_modules_of_tasks_elsewhere_are_watched_and_named_folders(place: Place, tmp_path_factory: pytest.TempPathFactory) -> None:
