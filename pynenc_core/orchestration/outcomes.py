@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from pynenc_core.errors.invocations import InvocationNotFoundError
+from pynenc_core.errors.invocations import HardTimeoutError, InvocationNotFoundError
 from pynenc_core.errors.runners import UnknownTaskError
 from pynenc_core.model import Ask, Change, InvocationRecord, Mark, Query, RunnerContext, Signal, SignalKind
-from pynenc_core.orchestration.current import Job, current_runner
+from pynenc_core.orchestration.current import Job, current_context, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.holdings import unrunnable
@@ -138,9 +138,24 @@ class Outcomes:
                 break
         return count
 
-    def end_overdue(self, runner_id: str) -> int:
-        """Move on all that a runner owned which was killed since something overran its hard timeout; return how many."""
-        return self.reroute_owned(runner_id)
+    def end_overdue(self, runner_id: str, invocation_id: str) -> int:
+        """Move on all that a runner owned which was killed since this invocation overran its hard timeout; return how many.
+
+        That one's attempt ends with HardTimeoutError, unless its outcome was written before; the others are handed back as
+        interruptions. Call it when the runner is dead. Raises BackendUnavailableError.
+        """
+        record = self.engine.state.get([invocation_id]).get(invocation_id) if invocation_id else None
+        ended = record is not None and self._end_by_timeout(record, runner_id)
+        return ended + self.reroute_owned(runner_id)
+
+    def _end_by_timeout(self, record: InvocationRecord, runner_id: str) -> bool:
+        task_id, state = record.invocation.task_id, record.state
+        definition = self.engine.tasks.get(task_id)
+        if definition is None or state.status is not Status.RUNNING or state.runner_id != runner_id:
+            return False
+        job = Job(record, current_context.get() or RunnerContext.external(), self.engine)
+        error = HardTimeoutError(record.invocation_id, task_id, definition.options.timeout)
+        return self.engine.settle([self._execution.failed(job, error)])[0] is None
 
     def waiting_work(self, most: int) -> int:
         """Return how many invocations could be claimed now, counting no further than `most`."""

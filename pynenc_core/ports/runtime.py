@@ -219,8 +219,11 @@ class Orchestrator(Protocol):
         """Hand back all that a runner owns which was stopped on purpose, as interruptions; return how many."""
         ...
 
-    def end_overdue(self, runner_id: str) -> int:
-        """Move on all that a runner owned which was killed since something overran its hard timeout; return how many."""
+    def end_overdue(self, runner_id: str, invocation_id: str) -> int:
+        """Move on all that a runner owned which was killed since this invocation overran its hard timeout; return how many.
+
+        That one's attempt ends with HardTimeoutError, the others are handed back as interruptions.
+        """
         ...
 
     def waiting_work(self, most: int) -> int:

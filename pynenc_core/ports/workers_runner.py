@@ -6,6 +6,7 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from pynenc_core.errors.runners import RunnerNotExecutableError
@@ -103,7 +104,15 @@ class WorkersRunner(BaseRunner):
         for worker in self._workers:
             if worker.alive and 0.0 < worker.gauge.deadline < time.monotonic() - _OVERRUN:
                 self.logger.warning("worker %s is killed: what runs in it did not end at its hard timeout", worker.runner_id)
-                self._end(worker, self.app.orchestrator.end_overdue)
+                self._end(worker, partial(self._end_overdue, worker))
+
+    def _end_overdue(self, worker: Child, runner_id: str) -> int:
+        return self.app.orchestrator.end_overdue(runner_id, worker.gauge.deadline_of)
+
+    def _until_overdue(self) -> float:
+        """Return in how many seconds the first worker is to be killed, as its gauge says now; not below 0."""
+        deadlines = [worker.gauge.deadline for worker in self._workers if worker.alive and worker.gauge.deadline]
+        return max(0.0, min(deadlines, default=float("inf")) + _OVERRUN - time.monotonic())
 
     def _end(self, worker: Child, work: Callable[[str], int]) -> None:
         """Kill a worker; `work` takes its runner id, and moves on what it owned."""
