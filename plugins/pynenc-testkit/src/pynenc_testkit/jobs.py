@@ -5,12 +5,15 @@ What a body does outside of the store it notes in the file `ledger` beside this 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 from pynenc_core import Pynenc, RetryError
+from pynenc_core.errors.invocations import SoftTimeoutError
 from pynenc_core.orchestration.current import current_runner
 
 FOLDER = Path(__file__).parent
@@ -120,3 +123,99 @@ def parent(x: int) -> list[str]:
     child = add(x, x)
     runner = current_runner.get()
     return [child.invocation_id, getattr(runner, "runner_id", "")]
+
+
+LIMIT = 0.6
+"""Seconds: the time limits of the tasks below."""
+
+
+def compute(seconds: float) -> None:
+    """Take time in Python code."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        pass
+
+
+def call_c(seconds: float) -> None:
+    """Take about so much time in one call of C code that keeps the interpreter's lock."""
+    sample, began = 2_000_000, time.perf_counter()
+    sum(range(sample))
+    sum(range(int(sample * seconds / (time.perf_counter() - began))))
+
+
+WAYS = {"python": compute, "sleep": time.sleep, "c": call_c}
+"""How a body takes time, by name."""
+
+
+def take_time(name: str, way: str, seconds: float) -> None:
+    """Note the process and that it begins, take time, note that it ends, however it does."""
+    (FOLDER / f"{name}.pid").write_text(str(os.getpid()))
+    note("+", name)
+    try:
+        WAYS[way](seconds)
+    finally:
+        note("-", name)
+
+
+async def take_time_awaiting(name: str, seconds: float) -> None:
+    """Do as `take_time`, in a coroutine that awaits."""
+    note("+", name)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        note("-", name)
+
+
+@app.task
+def unlimited(name: str, way: str, seconds: float) -> str:
+    """Take time."""
+    take_time(name, way, seconds)
+    return name
+
+
+@app.task
+async def async_unlimited(name: str, seconds: float) -> str:
+    """Take time in a coroutine."""
+    await take_time_awaiting(name, seconds)
+    return name
+
+
+@app.task(timeout=LIMIT)
+def limited(name: str, way: str, seconds: float) -> str:
+    """Take time, under a hard limit."""
+    take_time(name, way, seconds)
+    return name
+
+
+@app.task(timeout=LIMIT)
+async def async_limited(name: str, seconds: float) -> str:
+    """Take time in a coroutine, under a hard limit."""
+    await take_time_awaiting(name, seconds)
+    return name
+
+
+@app.task(soft_timeout=LIMIT)
+def asked_to_end(name: str, way: str, seconds: float) -> str:
+    """Take time, under a soft limit, then some more in Python code; return whether it was told."""
+    try:
+        take_time(name, way, seconds)
+        compute(seconds)
+    except SoftTimeoutError:
+        return "told"
+    return "not told"
+
+
+@app.task(soft_timeout=LIMIT)
+async def async_asked_to_end(name: str, seconds: float) -> str:
+    """Take time in a coroutine, under a soft limit; return whether it was told."""
+    try:
+        await take_time_awaiting(name, seconds)
+    except SoftTimeoutError:
+        return "told"
+    return "not told"
+
+
+@app.task(timeout=LIMIT)
+def waits(name: str, seconds: float) -> str:
+    """Wait for a task that takes time, under a hard limit that does not count that."""
+    return hold(name, seconds).result

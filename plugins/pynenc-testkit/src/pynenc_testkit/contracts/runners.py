@@ -7,61 +7,19 @@ import pickle
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import fresh_place
-from pynenc_testkit.projects import FAST, START, Project, make_project
+from pynenc_testkit.contracts.runner_subject import MakeProject, RunnerSubject
+from pynenc_testkit.contracts.timeouts import CancelRules, TimeoutRules
+from pynenc_testkit.projects import START, Project
 from pynenc_testkit.stores import Background, eventually
 
-MakeProject = Callable[..., Project]
 CLAIMS_NO_MORE = 1.0
 """Seconds after which a runner that was asked to stop claims nothing any more."""
-
-
-@pytest.mark.pynenc_contract
-class RunnerSubject:
-    """The runner under test: give its name, and where to store if not in an SQLite file."""
-
-    runner: ClassVar[str] = ""
-    url: ClassVar[str] = "sqlite:///{folder}/jobs.db"
-    """A store that crosses processes; `{folder}` stands for the project's directory."""
-    own_processes: ClassVar[bool] = True
-    """Whether tasks run in processes of their own, so that one that dies leaves the runner alive."""
-
-    most_slots: ClassVar[int] = 0
-    """How many invocations it can run at once, where that is bounded; 0: as many as it is given."""
-
-    def settings(self, slots: int) -> Mapping[str, object]:
-        """Return the section `runner` with which so many invocations run at once."""
-        return {"max_threads": slots, "num_processes": slots, "max_tasks": slots}
-
-    def source(self) -> str:
-        """Return the project's module; empty for the kit's own jobs."""
-        return ""
-
-    @pytest.fixture
-    def projects(self) -> Iterator[MakeProject]:
-        """A function that makes a project; it takes the number of slots and further settings of the runner."""
-        made: list[Project] = []
-        with fresh_place("{folder}") as folder:
-
-            def make(slots: int = 2, **runner: object) -> Project:
-                place = Path(folder) / f"project{len(made)}"
-                place.mkdir()
-                section = {**FAST["runner"], **self.settings(slots), **runner}
-                settings: dict[str, object] = {**FAST, "runner_cls": self.runner, "runner": section}
-                made.append(make_project(place, self.url.replace("{folder}", str(place)), settings, self.source()))
-                return made[-1]
-
-            yield make
-            for project in made:
-                project.close()
 
 
 class OutcomeRules(RunnerSubject):
@@ -238,5 +196,5 @@ class ObjectRules(RunnerSubject):
         return result
 
 
-class RunnerContract(OutcomeRules, WaitRules, StopRules, ObjectRules):
+class RunnerContract(OutcomeRules, WaitRules, StopRules, ObjectRules, TimeoutRules, CancelRules):
     """What every runner does; give `runner`, and `own_processes = False` where tasks run in the runner's own process."""
