@@ -6,7 +6,6 @@ import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 from pynenc_core.errors.runners import RunnerNotExecutableError
@@ -104,10 +103,11 @@ class WorkersRunner(BaseRunner):
         for worker in self._workers:
             if worker.alive and 0.0 < worker.gauge.deadline < time.monotonic() - _OVERRUN:
                 self.logger.warning("worker %s is killed: what runs in it did not end at its hard timeout", worker.runner_id)
-                self._end(worker, partial(self._end_overdue, worker))
 
-    def _end_overdue(self, worker: Child, runner_id: str) -> int:
-        return self.app.orchestrator.end_overdue(runner_id, worker.gauge.deadline_of)
+                def end(runner_id: str, gauge: Gauge = worker.gauge) -> int:
+                    return self.app.orchestrator.end_overdue(runner_id, gauge.deadline_of)
+
+                self._end(worker, end)
 
     def _until_overdue(self) -> float:
         """Return in how many seconds the first worker is to be killed, as its gauge says now; not below 0."""
