@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kit.void_runner import project_source
 from pynenc_testkit.contracts import ComboContract, RunnerContract, ShutdownReportContract
-from pynenc_testkit.contracts.runners import RunnerSubject
+from pynenc_testkit.contracts.runner_subject import RunnerSubject
 
 
 class TestRunner(RunnerContract):
