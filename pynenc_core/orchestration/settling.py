@@ -124,7 +124,8 @@ class Settling:
 
     def _pass_slots(self, leaving: Sequence[_Leaving], new: Sequence[Job]) -> list[Job]:
         takers = sum(each.takes_new for each in leaving)
-        following, free, turn = [], 0, 0
+        following: list[Job] = []
+        free = turn = 0
         for each in leaving:
             behind = each.ahead
             if each.takes_new:

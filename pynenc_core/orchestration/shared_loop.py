@@ -46,7 +46,7 @@ class Run:
     returned: Any = None
     error: BaseException | None = None
     task: asyncio.Task[None] | None = None
-    tasks: set[asyncio.Task[Any]] = attrs.field(factory=set)
+    tasks: set[asyncio.Task[Any]] = attrs.field(factory=set[asyncio.Task[Any]])
     """Everything that runs for the job: its own task, and those that it started."""
     driven: Driven | None = None
     """What raises exceptions in it, if it has time limits."""
@@ -119,8 +119,8 @@ class SharedLoop:
             self._runs[run.job] = run
             with run.job.lock:
                 run.job.stop_coroutine, run.job.throw = partial(self._soon, self._stop, run), partial(self._soon, self._throw, run)
-            run.task = self._loop.create_task(self._main(run), context=run.context)
-            run.task.add_done_callback(partial(self._done, run))
+            run.task = task = self._loop.create_task(self._main(run), context=run.context)
+            task.add_done_callback(partial(self._done, run))
         self._busy.set()
 
     async def _main(self, run: Run) -> None:
@@ -151,7 +151,7 @@ class SharedLoop:
         while others:
             ended, others = await asyncio.wait(others, timeout=_STUBBORN)
             for other in ended:
-                other.cancelled() or other.exception()  # its error is nobody's any more
+                _ = other.cancelled() or other.exception()  # nobody's any more
             if others:
                 self._logger.warning("%s has ended, and a task that it started does not end when it is cancelled", run.describe())
 

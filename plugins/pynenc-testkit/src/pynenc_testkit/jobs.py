@@ -118,6 +118,24 @@ def tree(depth: int, width: int) -> int:
 
 
 @app.task
+async def async_tree(depth: int, width: int) -> int:
+    """Do as `tree` in a coroutine: one of the tasks below is a plain function, the others are coroutines."""
+    if depth == 0:
+        return 1
+    plain, others = plain_tree(depth - 1, width), async_tree.parallelize([(depth - 1, width)] * (width - 1))
+    total = 1 + await plain.async_result()
+    async for below in others.async_results():
+        total += below
+    return total
+
+
+@app.task
+def plain_tree(depth: int, width: int) -> int:
+    """Do as `tree`, over coroutines."""
+    return 1 + (sum(async_tree.parallelize([(depth - 1, width)] * width).results) if depth else 0)
+
+
+@app.task
 def parent(x: int) -> list[str]:
     """Register a child; return the child's id and the id of the runner that runs this."""
     child = add(x, x)

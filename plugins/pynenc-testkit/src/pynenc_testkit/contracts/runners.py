@@ -97,6 +97,15 @@ class WaitRules(RunnerSubject):
         assert project.jobs.tree(depth, width).get_result(START * 4) == expected
         assert runner.stop() == 0
 
+    @pytest.mark.parametrize("slots", [1, 3])
+    def test_a_tree_of_coroutines_and_plain_functions_finishes(self, projects: MakeProject, slots: int) -> None:
+        project = projects(slots)
+        project.start()
+        coroutine, plain = project.jobs.async_tree(4, 2), project.jobs.plain_tree(3, 2)
+        assert (coroutine.get_result(START * 4), plain.get_result(START * 4)) == (31, 15)
+        passed = [entry.status_record.status for entry in coroutine.history]
+        assert Status.PAUSED in passed, "a coroutine that awaits another invocation gives its slot up"
+
 
 class StopRules(RunnerSubject):
     """A runner that is asked to stop claims nothing more, lets what runs end, hands back the rest, and leaves nothing."""
