@@ -6,13 +6,19 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 from pynenc_core import Pynenc, RetryError
+from pynenc_core.orchestration import cgroups
 from pynenc_core.orchestration.current import running_job
 
 FOLDER = Path(__file__).parent
 app = Pynenc(config_filepath=FOLDER / "project.toml")
+if group := os.environ.get("PYNENC_TEST_GROUP"):  # of memory.py: live in it, or at least look at it
+    (Path(group) / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
+if likeness := os.environ.get("PYNENC_TEST_GROUP_ROOT"):
+    app._oom_watch = cgroups.OomWatch(partial(cgroups.oom_kills, Path(likeness)))
 
 
 def note(what: str, **more: object) -> None:
@@ -96,6 +102,17 @@ def gated_by_claim(gate: str) -> str:
 def poison() -> None:
     note("effect")
     os.abort()
+
+
+@app.task
+def hungry(mib: int) -> str:
+    """The effect; then the first execution takes so much memory, and never ends by itself."""
+    note("effect")
+    if claim_number() == 1:
+        eaten = [bytearray(os.urandom(1 << 10)) * (1 << 10) for _ in range(mib)]
+        last(60.0)
+        del eaten
+    return signature()
 
 
 @app.task
