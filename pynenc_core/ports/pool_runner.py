@@ -21,6 +21,11 @@ class PoolRunner(WorkersRunner):
     def workers_wanted(self) -> int:
         """Return how many workers there should be now; asked at each turn of the loop."""
 
+    @property
+    def polled_at(self) -> float:
+        """When the store last answered one of the workers."""
+        return max((gauge.polled_at for gauge in self.gauges), default=0.0)
+
     def _on_start(self) -> None:
         self._begin_without_workers()
         self._fill_up()

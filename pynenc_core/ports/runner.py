@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from pynenc_core.ports.stopping import StopRequests
 
 _OUTSIDE_MOST = 5.0  # seconds that a wait outside of an invocation blocks its thread: nothing could end it sooner
 _BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
+_OVERDUE = 5.0  # seconds beyond its time that a round of the loop may last and still count as going well
 
 
 class RunnerLifecycle(StopRequests, ABC):
@@ -38,6 +40,8 @@ class RunnerLifecycle(StopRequests, ABC):
         self.failure: BaseException | None = None
         """What nobody foresaw and ended the loop."""
         self._shared_cache: MutableMapping[str, object] | None = None
+        self._round_began = self._round_ended = 0.0
+        self._rounds_go_well = True
         self.duties = self._open_duties()
 
     def _open_duties(self) -> Duties:
@@ -128,9 +132,11 @@ class RunnerLifecycle(StopRequests, ABC):
     def _loop(self) -> None:
         backoff = _BACKOFF_START
         while self.running and not self.stops_asked:  # asked while it started: nothing may undo that
+            self._round_began = time.monotonic()
             try:
                 self.runner_loop_iteration()
             except (BackendUnavailableError, ConnectionError) as error:
+                self._rounds_go_well = False
                 if backoff == _BACKOFF_START:
                     self.logger.warning("runner %s waits for its store: %s", self.runner_id, error)
                 self.pause(backoff)
@@ -140,6 +146,7 @@ class RunnerLifecycle(StopRequests, ABC):
                 self.pause(self.conf.runner_loop_sleep_time_sec)  # the next iteration may meet the same one at once
             else:
                 backoff = _BACKOFF_START
+                self._rounds_go_well, self._round_ended = True, time.monotonic()
 
     def _say_goodbye(self, failure: BaseException | None) -> None:
         self.failure = failure
@@ -204,8 +211,15 @@ class BaseRunner(RunnerLifecycle):
 
     @property
     def polled_at(self) -> float:
-        """When the store last answered a claim, or a heartbeat with nothing to claim for, on the monotonic clock; 0: never yet."""
-        return 0.0
+        """When the store last answered a claim, or a heartbeat with nothing to claim for, on the monotonic clock; 0: never yet.
+
+        By default that is when the last round of the loop ended well, or the last heartbeat was answered while a round lasts no
+        longer than it may; override it where others claim for this runner.
+        """
+        overdue_at = self._round_began + self.conf.idle_claim_timeout_sec + _OVERDUE
+        if self._rounds_go_well and time.monotonic() < overdue_at:
+            return max(self._round_ended, self.duties.beaten_at)
+        return self._round_ended
 
     @abstractmethod
     def _waiting_for_results(

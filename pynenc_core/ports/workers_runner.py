@@ -70,11 +70,6 @@ class WorkersRunner(BaseRunner):
         """What each worker shows of itself."""
         return [worker.gauge for worker in list(self._workers)]
 
-    @property
-    def polled_at(self) -> float:
-        """When the store last answered one of the workers."""
-        return max((worker.gauge.polled_at for worker in list(self._workers)), default=0.0)
-
     def _spawn(self) -> Child | None:
         """Start a worker; None when that fails, and then it is tried again after a while."""
         context = RunnerContext.of_this_process(self.worker_class_name, parent=self.runner_context)
