@@ -141,7 +141,7 @@ class CallingOff:
             if not job.in_user_code:
                 return
             had_slot, job.has_slot = job.has_slot, False
-        self._engine.logger.warning("%s; its thread is abandoned, and its slot serves others", why)
+        self._engine.logger.warning("%s; it is left behind, and its slot serves others", why)
         self._slots.no_longer_alone(job)
         self._holdings.drop(job.invocation_id, job.owner.claim)
         if had_slot:

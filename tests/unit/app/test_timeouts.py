@@ -89,7 +89,7 @@ def test_a_call_that_does_not_return_is_left_behind_and_its_slot_serves_others(c
         assert "ends.wait(PATIENCE)" in "".join(caught.value.__notes__)
         assert other().get_result(5) == 1
         assert "deaf did not end when it was told to, in invocation" in caplog.text
-        assert "its thread is abandoned, and its slot serves others" in caplog.text
+        assert "it is left behind, and its slot serves others" in caplog.text
         ends.set()
         assert [other().get_result(5) for _ in range(20)] == [1] * 20
         assert statuses(invocation)[-1] == "FAILED"

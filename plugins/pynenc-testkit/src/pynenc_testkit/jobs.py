@@ -155,10 +155,10 @@ def compute(seconds: float) -> None:
 
 
 def call_c(seconds: float) -> None:
-    """Take about so much time in one call of C code that keeps the interpreter's lock."""
-    sample, began = 2_000_000, time.perf_counter()
+    """Take at least about so much time in one call of C code that keeps the interpreter's lock."""
+    sample, began = 4_000_000, time.thread_time()
     sum(range(sample))
-    sum(range(int(sample * seconds / (time.perf_counter() - began))))
+    sum(range(int(sample * seconds / (time.thread_time() - began))))
 
 
 def sleep(seconds: float) -> None:
