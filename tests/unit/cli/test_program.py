@@ -107,7 +107,7 @@ def test_a_stop_that_somebody_swallowed_is_remembered(project: Project) -> None:
     runner = """
 from pynenc_core.ports.executor_runner import ExecutorRunner
 
-class Inline(ExecutorRunner):
+class Plain(ExecutorRunner):
     def __init__(self, *args):
         pass
 
@@ -121,15 +121,15 @@ class Inline(ExecutorRunner):
     offer = """
 @hookimpl
 def pynenc_runners():
-    return [RunnerSpec(name="inline", target="plug_runner:Inline", mem_compatible=True)]
+    return [RunnerSpec(name="plain", target="plug_runner:Plain", mem_compatible=True)]
 
 @hookimpl
 def pynenc_brokers():
-    return [BrokerSpec(name="void", target="plug_runner:Inline")]
+    return [BrokerSpec(name="void", target="plug_runner:Plain")]
 
 @hookimpl
 def pynenc_state_backends():
-    return [StateBackendSpec(name="void", target="plug_runner:Inline")]
+    return [StateBackendSpec(name="void", target="plug_runner:Plain")]
 
 @hookimpl
 def pynenc_backends():
@@ -137,8 +137,8 @@ def pynenc_backends():
 """
     project.site.module("plug_runner", runner)
     project.site.module("plug_offer", offer)
-    project.site.install("inline", points={"inline": "plug_offer"}, group="pynenc")
-    start = ("--app", "jobs:app", "runner", "start", "--runner", "inline")
+    project.site.install("plain", points={"plain": "plug_offer"}, group="pynenc")
+    start = ("--app", "jobs:app", "runner", "start", "--runner", "plain")
     project.write("jobs.py", APP.replace('app_id="shop"', '"void://", app_id="shop"'))
     assert project.prints(*start) == "ran\n"
     project.write("jobs.py", caught + APP.replace('app_id="shop"', '"void://", app_id="shop"'))
