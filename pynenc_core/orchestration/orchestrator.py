@@ -8,6 +8,7 @@ from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.orchestration.circles import ask_youngest, circle_through
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.hand_claims import HandClaims
 from pynenc_core.orchestration.heartbeat import Heartbeat
 from pynenc_core.orchestration.listings import Listings, Upkeep
 from pynenc_core.orchestration.outcomes import Outcomes
@@ -18,11 +19,12 @@ from pynenc_core.orchestration.waiting import Interest, Interests
 from pynenc_core.ports.gauge import Gauge
 
 
-class AppOrchestrator(Outcomes, Listings, Upkeep):
+class AppOrchestrator(Outcomes, HandClaims, Listings, Upkeep):
     """The core's own rules over broker and state backend: one implementation for every store."""
 
     def __init__(self, engine: Engine) -> None:
         Outcomes.__init__(self, engine)
+        HandClaims.__init__(self, engine)
         Listings.__init__(self, engine)
         Upkeep.__init__(self, engine)
         self.routing = Routing(engine)
@@ -41,10 +43,6 @@ class AppOrchestrator(Outcomes, Listings, Upkeep):
         circle = circle_through(self.engine.state, invocation_id)
         if circle is not None:
             ask_youngest(self.engine.state, circle, runner_id)
-
-    def await_work(self, timeout: float) -> bool:
-        """Block until there may be something to claim; False after `timeout` seconds. `wake` ends it at once."""
-        return self.engine.dispatcher.await_work(self.engine.runner_settings.queues, timeout)
 
     def wake(self) -> None:
         """Let `await_work` return at once."""

@@ -6,21 +6,17 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any
 
-import attrs
-
 from pynenc_core.errors.invocations import HardTimeoutError, InvocationNotFoundError
 from pynenc_core.errors.runners import UnknownTaskError
-from pynenc_core.model import Ask, Change, InvocationRecord, Mark, Query, RunnerContext, Signal, SignalKind
-from pynenc_core.orchestration.current import Job, current_context, current_runner
+from pynenc_core.model import Change, InvocationRecord, Mark, Query, RunnerContext, Signal, SignalKind
+from pynenc_core.orchestration.current import Job, current_context
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
-from pynenc_core.orchestration.holdings import unrunnable
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.transitions import change, owned_change, raise_refusal, reason_of
 from pynenc_core.status import CLAIMABLE, OWNED, Owner, Status
 
 _PAGE = 200
-_SUSPECT_AGAIN = 1.0  # seconds for which a suspect is left to a runner that can run it alone
 _WAITING = CLAIMABLE - {Status.SCHEDULED}  # what is not due yet needs nobody now
 
 
@@ -45,59 +41,6 @@ class Outcomes:
         if found is None:
             raise InvocationNotFoundError(invocation_id, self.engine.app_id)
         return found
-
-    def get_invocations_to_run(
-        self, limit: int, runner_context: RunnerContext, *, isolated: bool = False, awaited_only: bool = False
-    ) -> tuple[InvocationRecord, ...]:
-        """Claim up to `limit` invocations for this runner, already RUNNING; never blocks.
-
-        What was running beside others when their process died has to run alone next time. With `isolated` (nothing else
-        runs, or will begin, in the process where each of them will run) such a suspect is started too, by a second write;
-        without, it goes back, not to be claimed for a second. With `awaited_only` only what somebody waits for is claimed.
-        """
-        ask = Ask(
-            runner_id=runner_context.runner_id,
-            limit=limit,
-            start=limit,
-            queues=self.engine.runner_settings.queues,
-            known_tasks=self.engine.tasks.ids,
-            awaited_only=awaited_only,
-        )
-        claimed = self.engine.dispatcher.claim(ask).claimed
-        begun = {record.invocation_id: record for record in claimed if record.state.status is Status.RUNNING}
-        rest = [record for record in claimed if record.invocation_id not in begun]
-        if rest:
-            begun.update(self._start_or_set_aside(rest, runner_context.runner_id, isolated=isolated))
-        return tuple(begun[record.invocation_id] for record in claimed if record.invocation_id in begun)
-
-    def _start_or_set_aside(self, records: Sequence[InvocationRecord], by: str, *, isolated: bool) -> dict[str, InvocationRecord]:
-        """Move on what a claim has left PENDING, in one call; return what is RUNNING by it."""
-        again = self.engine.state.now() + _SUSPECT_AGAIN
-        changes = [self._next_of(record, by, again, isolated=isolated) for record in records]
-        written = [refused is None for refused in self.engine.settle(changes)]
-        return {
-            record.invocation_id: attrs.evolve(record, state=attrs.evolve(record.state, status=Status.RUNNING, seq=record.state.seq + 1))
-            for record, moved, done in zip(records, changes, written, strict=True)
-            if done and moved.to is Status.RUNNING
-        }
-
-    def _next_of(self, record: InvocationRecord, by: str, again: float, *, isolated: bool) -> Change:
-        """Return what becomes of a PENDING one: a suspect, or one that this process has no task for."""
-        owner = record.state.owner
-        if self.engine.tasks.get(record.invocation.task_id) is None:
-            to, error = unrunnable(record, self.engine.app_id)
-            self.engine.logger.warning("invocation %s is %s: %s", record.invocation_id, to.lower(), error)
-            return change(record, (to,), by=by, owner=owner, reason=str(error))
-        if isolated:
-            return change(record, (Status.RUNNING,), by=by, owner=owner)
-        through = (Status.REROUTED, Status.SCHEDULED)  # due later: whoever claims it next may be this very runner
-        return change(record, through, by=by, owner=owner, due=again, reason="to run alone, as this runner cannot let it")
-
-    def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
-        """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised."""
-        outcome = self._execution.run(Job(record, runner_context, self.engine), current_runner.get())
-        if outcome is not None:
-            self.settle(outcome)
 
     def set_invocation_status(self, invocation_id: str, to: Status, by: Owner | None = None, *, reason: str = "") -> None:
         """Move an invocation on, as its owner or as anybody.

@@ -184,11 +184,14 @@ class Orchestrator(Protocol):
         Say `isolated` where nothing else runs, or will begin, in the process where each of them will run: then also those
         are started that have to run alone, as they were running beside others when their process died; without it they
         are left to other runners for a second. With `awaited_only` only what somebody waits for is claimed.
+
+        What a call claims whose reply is lost is handed back by a later one, so a runner that claims here has no executor
+        under the same id.
         """
         ...
 
     def await_work(self, timeout: float) -> bool:
-        """Block until there may be something to claim; False after `timeout` seconds. `wake` ends it at once."""
+        """Block until there may be something to claim, or becomes due; False after `timeout` seconds. `wake` ends it at once."""
         ...
 
     def wake(self) -> None:
@@ -196,7 +199,11 @@ class Orchestrator(Protocol):
         ...
 
     def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
-        """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised."""
+        """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised.
+
+        Raises BackendUnavailableError when the outcome cannot be written: it is kept, and goes with the next claim. Raises
+        InvocationStatusOwnershipError when the invocation is somebody else's by now.
+        """
         ...
 
     def open_arrivals(self, invocation_ids: Collection[str]) -> Arrivals:
