@@ -15,8 +15,8 @@ SHUTDOWN_FIELD = "shutdown"
 def classify_signal(signum: int | None) -> str:
     """Return the reason a runner stops for: `normal`, `sigterm`, `sigint`, `oom_killed` or `unknown_signal`.
 
-    No handler ever sees SIGKILL, so a runner does not log `oom_killed` of itself: whoever knows of no other SIGKILL tells it
-    of somebody else. A parent has more to go by, see `ProcessExit.kind`. Never raises, also for what is no signal.
+    No handler ever sees SIGKILL, so no runner says `oom_killed` of itself. A parent that sees a child end has more to go by than
+    the signal: see `ProcessExit.kind`. Never raises, also for a number that is no signal.
     """
     if signum is None:
         return "normal"

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 import pynenc_core
 import pynenc_core.errors
 from docs.pages import ROOT
@@ -21,13 +23,14 @@ from docs.settings import paragraphs, settings
 from pynenc_core import Pynenc
 from pynenc_core.builder import PynencBuilder
 from pynenc_core.errors.base import PynencError
-from pynenc_core.model import RunnerContext
+from pynenc_core.model import CgroupMemory, ChildReport, ProcessExit, RunnerContext, ShutdownEvent, ShutdownReport, ThreadReport
 from pynenc_core.plugins.hookspecs import ALL_HOOKS
 from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.pool_runner import PoolRunner
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.ports.runtime import Duties, Executor, Orchestrator, RunnerView, StoreView
+from pynenc_core.ports.shutdown import classify_signal, log_runner_shutdown
 from pynenc_core.ports.workers_runner import WorkersRunner
 
 _VIEWS = (StoreView, RunnerView)  # what stores and runners see of an app, documented where their authors look
@@ -87,6 +90,27 @@ def runners() -> str:
     return "\n".join(_class(cls, classes) for cls in classes)
 
 
+def reports() -> str:
+    """Return the records that the hooks of shutdowns and exits are given, field by field, and the functions over them."""
+    records = (ShutdownEvent, ShutdownReport, CgroupMemory, ThreadReport, ChildReport, ProcessExit)
+    parts = [_record(cls) for cls in records]
+    functions = (classify_signal, log_runner_shutdown)
+    parts += [f"**`{each.__name__}{_signature(each)}`**: {' '.join(paragraphs(each))}\n" for each in functions]
+    return "\n".join(parts)
+
+
+def _record(cls: type) -> str:
+    made: Any = cls
+    fields = ", ".join(f"`{field.name}: {field.type}`" for field in attrs.fields(made))
+    lines = [f"### `{cls.__name__}`\n", "\n\n".join(paragraphs(cls)) + "\n", f"Fields: {fields}.\n"]
+    for name, member in vars(cls).items():
+        found = getattr(cls, name) if isinstance(member, classmethod) else member
+        if not name.startswith("_") and isinstance(found, (property, types.FunctionType, types.MethodType)):
+            call = "" if isinstance(found, property) else _signature(found)
+            lines.append(f"**`{name}{call}`**: {' '.join(paragraphs(found))}\n")
+    return "\n".join(lines)
+
+
 def _class(cls: type, listed: list[type]) -> str:
     where = "pynenc_core" if cls.__name__ in pynenc_core.__all__ else cls.__module__
     made = f" · `{cls.__name__}{_signature(cls.__init__)}`" if cls is Pynenc else ""
@@ -136,7 +160,14 @@ class _AsWritten:
         return self._text
 
 
-GENERATORS: dict[str, Callable[[], str]] = {"settings": settings, "errors": errors, "hooks": hooks, "api": api, "runners": runners}
+GENERATORS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "errors": errors,
+    "hooks": hooks,
+    "api": api,
+    "runners": runners,
+    "reports": reports,
+}
 
 
 def regenerated(page: str) -> str:
