@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 # Imported when they are first used, so that a plugin's module, or a command that has to mind signals from its first moment
 # on, does not wait for all of them. Type checkers read `__init__.pyi`, which a test keeps equal.
 _HOMES = {
+    "HardTimeoutError": "pynenc_core.errors.invocations",
     "Invocation": "pynenc_core.invocation",
     "InvocationGroup": "pynenc_core.group",
     "Pynenc": "pynenc_core.app",
@@ -25,8 +26,10 @@ _HOMES = {
     "PynencError": "pynenc_core.errors.base",
     "RetryError": "pynenc_core.errors.invocations",
     "ReusedInvocation": "pynenc_core.invocation",
+    "SoftTimeoutError": "pynenc_core.errors.invocations",
     "Status": "pynenc_core.status",
     "Task": "pynenc_core.task",
+    "TaskCancelled": "pynenc_core.errors.runners",
 }
 
 __all__: list[str] = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll] # pyright reads the stub, where it is a literal
