@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pynenc_core.errors.invocations import InvocationTimeoutError
@@ -109,20 +109,34 @@ class InvocationGroup(Generic[R]):
         """Do as `iter_results`, without blocking the event loop."""
         import asyncio  # imported late: most processes never wait in a coroutine
 
-        if self._orchestrator is not None and running_in(self._orchestrator.engine) is not None:
-            async for result in self._results_inside(self._orchestrator, timeout):
+        orchestrator = self._orchestrator
+        if orchestrator is None:
+            for result in self.iter_results(timeout):
                 yield result
             return
-        results = self.iter_results(timeout)
+        if running_in(orchestrator.engine) is not None:  # only the invocation waits, and no thread for each of them
+            async for result in self._async_results(orchestrator, timeout, partial(async_wait_for_any, orchestrator, linger=LINGER)):
+                yield result
+            return
+        interest = await asyncio.to_thread(orchestrator.outside.open, self._by_id())
 
-        def following() -> tuple[R, ...]:  # a tuple, since a StopIteration cannot cross into a coroutine
-            return tuple(islice(results, 1))
+        async def news(waiting: Collection[str], left: float | None) -> frozenset[str]:
+            del waiting
+            return await asyncio.to_thread(orchestrator.outside.news, interest, left, _OUTSIDE)
 
-        while arrived := await asyncio.to_thread(following):
-            yield arrived[0]
+        try:
+            async for result in self._async_results(orchestrator, timeout, news):
+                yield result
+        finally:
+            interest.interrupt()  # who is cancelled leaves no thread behind, for whose end the loop would wait
 
-    async def _results_inside(self, orchestrator: AppOrchestrator, timeout: float | None) -> AsyncIterator[R]:  # noqa: ASYNC109 - as above
-        """Do so in a coroutine of a task: only the invocation waits, and no thread for each of them."""
+    async def _async_results(
+        self,
+        orchestrator: AppOrchestrator,
+        timeout: float | None,  # noqa: ASYNC109 - as above
+        wait: Callable[[Collection[str], float | None], Awaitable[frozenset[str]]],
+    ) -> AsyncIterator[R]:
+        """Do so, by a way to wait until one of several is final."""
         import asyncio  # imported late, as above
 
         waiting = self._by_id()
@@ -130,7 +144,7 @@ class InvocationGroup(Generic[R]):
         deadline = None if timeout is None else time.monotonic() + timeout
         while waiting:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            arrived = await async_wait_for_any(orchestrator, waiting, left, LINGER)
+            arrived = await wait(waiting, left)
             if not arrived and left is not None and left <= 0:
                 raise _timed_out(waiting, timeout)
             for result, failure in await asyncio.to_thread(self._outcomes, orchestrator, arrived, waiting):

@@ -102,12 +102,10 @@ class Invocation(Generic[R]):
         """Do as `get_result`, without blocking the event loop."""
         import asyncio  # imported late: most processes never wait in a coroutine
 
-        if self._final is None and running_in(self._orchestrator.engine) is not None:
-            if not await async_wait_for_any(self._orchestrator, [self._id], timeout):
-                status = await asyncio.to_thread(lambda: self.status)
-                raise InvocationTimeoutError(self._id, str(status), timeout or 0.0)
-            return await asyncio.to_thread(lambda: self._outcome(self.record))
-        return await asyncio.to_thread(self.get_result, timeout)
+        if self._final is None and not await async_wait_for_any(self._orchestrator, [self._id], timeout):
+            status = await asyncio.to_thread(lambda: self.status)
+            raise InvocationTimeoutError(self._id, str(status), timeout or 0.0)
+        return await asyncio.to_thread(lambda: self._outcome(self.record))
 
     def cancel(self, reason: str = "") -> Cancellation:
         """Cancel it, or ask its owner to: `cancelled`, `requested` or `already final`. Raises InvocationNotFoundError."""
@@ -198,7 +196,11 @@ async def async_wait_for_any(
 
     job, runner = running_in(orchestrator.engine), current_runner.get()
     if job is None or not isinstance(runner, BaseRunner):
-        return await asyncio.to_thread(wait_for_any, orchestrator, invocation_ids, timeout, linger)
+        interest = await asyncio.to_thread(orchestrator.outside.open, invocation_ids)
+        try:
+            return await asyncio.to_thread(orchestrator.outside.news, interest, timeout, linger)
+        finally:
+            interest.interrupt()  # who is cancelled leaves no thread behind, for whose end the loop would wait
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -140,7 +140,7 @@ class Interests:
         if timeout is not None and timeout <= _SAFETY_LOOK:
             return interest.news(timeout, linger)
         arrived = interest.news(_SAFETY_LOOK, linger)
-        if arrived:
+        if arrived or interest.interrupted:
             return arrived
         self._say_if_nobody_works()
         return interest.news(None if timeout is None else timeout - _SAFETY_LOOK, linger)

@@ -144,6 +144,29 @@ class TestWaiting:
         assert arrived == {invocation.invocation_id}
         assert isinstance(runner, ExternalRunner)
 
+    @pytest.mark.parametrize("backend", ["memory", "sqlite"])
+    def test_a_coroutine_that_is_cancelled_leaves_no_thread_that_waits(self, backend: str, tmp_path: Path) -> None:
+        app = app_of_its_own("memory://" if backend == "memory" else f"sqlite:///{tmp_path}/jobs.db")
+        task = app.task(add)
+        invocation, group = task(1, 2), task.parallelize([(1, 2), (3, 4)])
+
+        async def all_of_group() -> int:
+            return sum([result async for result in group.async_results()])
+
+        async def give_up() -> int:
+            given_up = 0
+            for waiting in (invocation.async_result(), all_of_group()):
+                try:
+                    await asyncio.wait_for(waiting, 0.05)
+                except TimeoutError:
+                    given_up += 1
+            return given_up
+
+        began = time.monotonic()
+        assert asyncio.run(give_up()) == 2  # which ends when all threads that it has started have ended
+        assert time.monotonic() - began < 3
+        app.close()
+
 
 def add(x: int, y: int) -> int:
     """Return the sum."""
