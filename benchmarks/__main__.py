@@ -116,6 +116,20 @@ def fan_ins() -> list[Row]:
     return [Row("SQLite: 10 parents wait for 100 children each", value, "s", 0.75, at_most=True, spread=spread)]
 
 
+def coroutines(count: int) -> list[Row]:
+    """Measure the asyncio runner: one process, over SQLite."""
+    with fleet.folder() as where:
+        env = fleet.environment("sqlite:///bench.db", {})
+        with fleet.runner("asyncio", where, env):
+            found = [fleet.client(f"coroutines:{count}", where, env) for _ in range(_REPEATS)]
+    drain, rest, join = (statistics.median(each[key] for each in found) for key in ("drain", "rest", "join"))
+    return [
+        Row("asyncio over SQLite: enqueue, drain and fetch, all at once", drain, "/s", 1000),
+        Row("asyncio over SQLite: 100 coroutines wait 1 s each", rest, "s", 1.25, at_most=True),
+        Row("asyncio over SQLite: 10 parents wait for 100 children each", join, "s", 1.5, at_most=True),
+    ]
+
+
 def memories(count: int) -> list[Row]:
     """Measure the memory backend with the thread runner in one process."""
     with fleet.folder() as where:
@@ -199,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--quick", action="store_true", help="small numbers, to see that all of it works")
-    parser.add_argument("only", nargs="*", help="drains enqueues latencies fan_ins memories starts idling growing")
+    parser.add_argument("only", nargs="*", help="drains enqueues latencies fan_ins coroutines memories starts idling growing")
     given = parser.parse_args()
     count, stored, idle = (1000, 2000, 3.0) if given.quick else (10_000, 200_000, 20.0)
     measures: dict[str, Callable[[], list[Row]]] = {
@@ -209,6 +223,7 @@ def main() -> None:
         "drains": lambda: drains(count),
         "latencies": latencies,
         "fan_ins": fan_ins,
+        "coroutines": lambda: coroutines(count),
         "idling": lambda: idling(idle),
         "growing": lambda: growing(stored),
     }

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from bench_app import app, join, nothing
+from bench_app import app, async_join, async_nothing, join, nothing, rest
 
 from pynenc_core.model import Query
 from pynenc_core.status import FINAL
@@ -90,6 +90,20 @@ def fan_in(parents: int, children: int) -> None:
     results = join.parallelize([(children,)] * parents).ordered_results(120)
     must(results == [sum(range(children))] * parents, "the sums are right")
     print(f"seconds={time.perf_counter() - began}")
+
+
+def coroutines(count: int) -> None:
+    """Drain no-op coroutines, let a hundred wait for a second, let parents wait for children."""
+    warm()
+    began = time.perf_counter()
+    results = async_nothing.parallelize([(n,) for n in range(count)]).ordered_results(600)
+    must(results == list(range(count)), "the results are right")
+    drained = time.perf_counter()
+    must(sum(rest.parallelize([(1.0,)] * 100).results) == 100, "all have waited")
+    rested = time.perf_counter()
+    must(async_join.parallelize([(100,)] * 10).ordered_results(120) == [sum(range(100))] * 10, "the sums are right")
+    joined = time.perf_counter()
+    print(f"drain={count / (drained - began)} rest={rested - drained} join={joined - rested}")
 
 
 def ready() -> None:
