@@ -22,6 +22,7 @@ from pynenc_core.orchestration.shared_loop import Run, SharedLoop, stopped
 from pynenc_core.ports.gauge import Gauge
 
 _IDLE_THREADS = 8  # kept for the next one: they are not what the slots are for
+_AGAIN = 0.1  # seconds until it is tried again to start a thread
 _TOGETHER = 32  # ends that one thread looks after: with more, the last would wait long for their turn
 
 
@@ -106,18 +107,26 @@ class LoopExecutor(ThreadExecutor):
 
     def _note_end(self, run: Run) -> None:
         """Have somebody look after it; called on the loop."""
+        self._ends.append(run)
+        self._fetch_somebody()
+
+    def _fetch_somebody(self) -> None:
         with self._ends_lock:
-            self._ends.append(run)
-            nobody, self._somebody_comes = not self._somebody_comes, True
-        if nobody:
+            if self._somebody_comes or not self._ends:
+                return
+            self._somebody_comes = True
+        try:
             self._threads.hand(self._look_after_ends)
+        except RuntimeError:  # the process can start no thread at the moment
+            self._engine.logger.warning("no thread can be started for what has ended; it is tried again")
+            self._somebody_comes = False
+            self._loop.later(_AGAIN, self._fetch_somebody)
 
     def _look_after_ends(self) -> None:
         with self._ends_lock:
             runs = [self._ends.popleft() for _ in range(min(_TOGETHER, len(self._ends)))]
-            more = self._somebody_comes = bool(self._ends)
-        if more:
-            self._threads.hand(self._look_after_ends)
+            self._somebody_comes = False
+        self._fetch_somebody()
         ends = [self._ended(run.job, partial(self._conclude, run), run.began) for run in runs]
         runs.clear()  # results and errors live no longer than needed
         self._begin_on_loop(self._after(ends))

@@ -90,15 +90,23 @@ class SharedLoop:
         self._inbox.extend(runs)
         self._soon(self._take_inbox)
 
-    def stop(self) -> bool:
-        """Cancel what still runs, give it a moment, and end; False when the loop does not answer, and stays behind."""
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Call something on the loop in a while; call it from any thread."""
+        self._soon(self._loop.call_later, seconds, act)
+
+    def stop(self) -> None:
+        """Cancel what still runs, give it a moment, and end; a loop that does not answer stays behind, in its daemon thread."""
         if self._closing.is_set():
-            return True
+            return
         self._closing.set()
         self._busy.set()
+        if not self._thread.is_alive():
+            self._loop.close()
+            return
         self._soon(self._cancel_all)
         self._thread.join(_FAREWELL + _BLOCKED)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            self._logger.warning("the event loop does not answer, and is left behind: %s", self._who_blocks())
 
     # On the loop.
 

@@ -30,9 +30,9 @@ def app_of_its_own(url: str = "memory://", *, threads: int = 2, **settings: Any)
 
 
 @contextmanager
-def runner_of(app: Pynenc) -> Iterator[BaseRunner]:
-    """Run a thread runner while the block lasts; fails when it does not stop in time."""
-    runner = app.make_runner("thread")
+def runner_of(app: Pynenc, name: str = "thread") -> Iterator[BaseRunner]:
+    """Run a runner of this name while the block lasts; fails when it does not stop in time."""
+    runner = app.make_runner(name)
     thread = threading.Thread(target=runner.run, name="test-runner", daemon=True)
     thread.start()
     try:

@@ -42,12 +42,26 @@ def tasks_of(app: Pynenc, rng: random.Random) -> list[Callable[[int], Any]]:
     def deep(n: int) -> int:
         return 0 if n == 0 else 1 + deep(n - 1).result
 
+    @app.task
+    async def async_deep(n: int) -> int:
+        return 0 if n == 0 else 1 + await async_deep(n - 1).async_result()
+
+    @app.task
+    async def impatient(n: int) -> int:
+        made = leaf.parallelize([(i,) for i in range(n)])
+        try:
+            async with asyncio.timeout(0.01):
+                return len([result async for result in made.async_results()])
+        except Exception:  # noqa: BLE001 - it goes on, whatever came first
+            await asyncio.sleep(0.001)
+            return -1
+
     @app.task(running_concurrency="task")
     def alone(n: int) -> int:
         app.wait([leaf(n)])
         return n
 
-    return [leaf, parent, gathering, deep, alone, with_own_threads(app, leaf)]
+    return [leaf, parent, gathering, deep, async_deep, impatient, alone, with_own_threads(app, leaf)]
 
 
 def with_own_threads(app: Pynenc, leaf: Callable[[int], Any]) -> Callable[[int], Any]:
@@ -79,15 +93,24 @@ def quietly(look: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "threads", "settle_batch"),
-    [("memory", 1, 1), ("memory", 4, 1), ("memory", 4, 8), ("sqlite", 3, 1), ("sqlite", 3, 8)],
+    ("name", "backend", "slots", "settle_batch"),
+    [
+        ("thread", "memory", 1, 1),
+        ("thread", "memory", 4, 1),
+        ("thread", "memory", 4, 8),
+        ("thread", "sqlite", 3, 1),
+        ("thread", "sqlite", 3, 8),
+        ("asyncio", "memory", 1, 1),
+        ("asyncio", "memory", 20, 8),
+        ("asyncio", "sqlite", 3, 1),
+    ],
 )
-def test_all_of_it(backend: str, threads: int, settle_batch: int, tmp_path: Path) -> None:
+def test_all_of_it(name: str, backend: str, slots: int, settle_batch: int, tmp_path: Path) -> None:
     rng = random.Random(7)  # noqa: S311 - the same mix each time
     url = "memory://" if backend == "memory" else f"sqlite:///{tmp_path}/jobs.db"
-    app = app_of_its_own(url, threads=threads, runner={"settle_batch": settle_batch})
+    app = app_of_its_own(url, threads=slots, runner={"settle_batch": settle_batch, "max_tasks": slots})
     tasks = tasks_of(app, rng)
-    with runner_of(app) as runner:
+    with runner_of(app, name) as runner:
         made = []
         for _ in range(15):
             made += [rng.choice(tasks)(rng.randint(0, 5)) for _ in range(15)]
@@ -98,9 +121,9 @@ def test_all_of_it(backend: str, threads: int, settle_batch: int, tmp_path: Path
         assert left == []
         executor: Any = vars(runner)["executor"]
         assert isinstance(executor, ThreadExecutor)
-        slots, holdings = executor._slots, executor._holdings
-        eventually(lambda: slots.free == threads and not holdings.jobs(), "every slot being free")
-        eventually(lambda: (slots.paused, len(holdings._known), len(executor._settling._chains)) == (0, 0, 0), "the books being empty")
-        assert not slots._awaiting
-        assert not slots._promised
+        places, holdings = executor._slots, executor._holdings
+        eventually(lambda: places.free == slots and not holdings.jobs(), "every slot being free")
+        eventually(lambda: (places.paused, len(holdings._known), len(executor._settling._chains)) == (0, 0, 0), "the books being empty")
+        assert not places._awaiting
+        assert not places._promised
     app.close()
