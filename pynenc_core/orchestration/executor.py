@@ -218,6 +218,7 @@ class ThreadExecutor:
             self._courier.in_doubt = True
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
         with job.lock:
+            job.coroutine_waits = None  # else the two would keep each other alive
             idle = [interest for interest in job.interests if not interest.in_use]
         for interest in idle:
             interest.close()
