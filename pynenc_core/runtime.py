@@ -28,9 +28,11 @@ from pynenc_core.ports.app_records import AppInfo
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.ports.shutdown import classify_signal
+from pynenc_core.redaction import redact_text
 from pynenc_core.status import OWNED
 from pynenc_core.worker_start import fork_server_command, worker_command
 
+_LONGEST_ERROR = 1000  # characters of it that a report holds; the log has all
 _CLASSIFYING = 0.5  # seconds for plugins to say why a child died: its work is to be handed on within one
 
 
@@ -160,8 +162,9 @@ class RunnerSide(AppParts):
 
         Never holds up a stop: what takes longer than half a second goes on beside it.
         """
-        runner, state = self.runner, self.orchestrator.engine.state
-        error = runner.failure
+        runner, error = self.runner, self.runner.failure
+        opened = self._orchestrator
+        state = opened.engine.state if opened is not None else None  # one that could not be opened is not tried again now
         event = ShutdownEvent(
             class_name=context.class_name,
             runner_id=context.runner_id,
@@ -172,12 +175,12 @@ class RunnerSide(AppParts):
             signum=signum,
             signal_name="" if signum is None else signal_name(signum),
             reason=classify_signal(signum) if error is None else "error",
-            error="" if error is None else describe(error),
+            error="" if error is None else redact_text(describe(error))[:_LONGEST_ERROR],
         )
         sources = Sources(
             event=event,
             children=runner.children,
-            owned=lambda runner_id: state.find(Query(runner_id=runner_id, statuses=OWNED)),
+            owned=lambda runner_id: state.find(Query(runner_id=runner_id, statuses=OWNED)) if state is not None else (),
             hooks=self.plugins.hooks,
         )
         farewell = self._farewells[context.runner_id] = Farewell(
@@ -185,7 +188,7 @@ class RunnerSide(AppParts):
             logger=self.logger,
             style=self.conf.app.logging_format,
             deadline=self.conf.runner.diagnostics_deadline_sec,
-            store=lambda report: store_report(state, report),
+            store=lambda report: store_report(state, report) if state is not None else None,
         )
         farewell.say()
 

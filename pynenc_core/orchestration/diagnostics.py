@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import attrs
+import msgspec
 
 from pynenc_core.model import ChildReport, InvocationRecord, ShutdownEvent, ShutdownReport, ThreadReport, plain
 from pynenc_core.orchestration.cgroups import read_memory
@@ -22,6 +23,7 @@ from pynenc_core.status import Status
 
 _MOST = 500  # threads, and invocations, that a report names
 _MOST_CHILDREN = 64  # children whose invocations the store is asked for
+_LARGEST = 64 * 1024  # bytes of one section
 _OWN = "pynenc-report"  # what the names of the threads that collect begin with
 
 Fields = Mapping[str, Any]
@@ -125,7 +127,13 @@ def _sections(sources: Sources, seconds: float) -> dict[str, object]:
                 sections[f"plugin {answer.plugin}"] = f"its sections cannot be read: {describe(error)}"
                 continue
             for title, section in cast("dict[str, object]", found).items():
-                sections[f"{title} ({answer.plugin})" if title in sections else title] = section
+                sections[f"{title} ({answer.plugin})" if title in sections else title] = _bounded(section)
         elif value is not None:
             sections[f"plugin {answer.plugin}"] = f"it returned a {type(value).__name__} instead of a mapping of titles to sections"
     return sections
+
+
+def _bounded(section: object) -> object:
+    """Return a section, or what is said in its place when it is too large to be logged and stored."""
+    count = len(msgspec.json.encode(section))
+    return section if count <= _LARGEST else f"left out: {count} bytes of JSON are more than {_LARGEST}"

@@ -53,7 +53,7 @@ class Roster:
 
 
 def roster(state: BaseStateBackend) -> Roster:
-    """Return the living runners and those that ended within the last hour. At most 17 calls to the store, however much it holds."""
+    """Return the living runners and those that ended within the last hour. At most 20 calls to the store, however much it holds."""
     now = state.now()
     ends = recent_ends(state)
     beats = {beat.runner_id: beat for beat in state.beats() if beat.alive_until > now - RECENT}

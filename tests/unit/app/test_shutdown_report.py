@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -16,8 +17,9 @@ import pytest
 from pynenc_core import Pynenc
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.logs import JsonLines
-from pynenc_core.model import ChildReport, ProcessExit, RunnerContext, ShutdownEvent, ShutdownReport
+from pynenc_core.model import ChildReport, ProcessExit, Query, RunnerContext, ShutdownEvent, ShutdownReport
 from pynenc_core.orchestration.cgroups import OomWatch
+from pynenc_core.orchestration.diagnostics import Sources, collect
 from pynenc_core.orchestration.endings import recent_ends, report_of
 from pynenc_core.plugins import PluginManager, hookimpl
 from pynenc_core.ports.runner import BaseRunner
@@ -196,6 +198,45 @@ def test_one_that_hangs_costs_its_deadline_and_neither_claiming_nor_the_stop_wai
     assert "\n  threads: " in block
     assert began[0] - asked < 1.0, "a stop has a second to stop claiming"
     assert took < 4.0, "its deadline, and a second for observers"
+
+
+def test_a_section_that_is_too_large_is_left_out(shown: pytest.LogCaptureFixture) -> None:
+    app = app_with(Telling(lambda _: {"huge": [["x" * 1000] * 100], "small": 1}))
+    with stopped_by(app, signal.SIGTERM):
+        pass
+    (block,) = blocks(shown)
+    assert "  huge: left out: " in block
+    assert "  small: 1" in block
+
+
+def test_collecting_leaves_neither_threads_nor_descriptors_behind(tmp_path: Path) -> None:
+    app = app_with(Telling(lambda _: {"some": 1}), url=f"sqlite:///{tmp_path}/jobs.db")
+    context = RunnerContext.of_this_process("Runner")
+    state = app.state_backend
+    sources = Sources(
+        event=ShutdownEvent(class_name="Runner", runner_id=context.runner_id, host="here", pid=1, at=0.0),
+        children=tuple,
+        owned=lambda runner_id: state.find(Query(runner_id=runner_id)),
+        hooks=app.plugins.hooks,
+    )
+    collect(sources, 5.0)
+    threads, descriptors = set(threading.enumerate()), len(list(Path("/dev/fd").iterdir()))
+    for _ in range(5):
+        assert collect(sources, 5.0).sections == {"some": 1}
+    eventually(lambda: set(threading.enumerate()) <= threads, "the end of the threads")
+    eventually(lambda: len(list(Path("/dev/fd").iterdir())) <= descriptors, "the end of the descriptors")
+    app.close()
+
+
+def test_an_app_whose_store_cannot_be_opened_still_says_why_it_stops(shown: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").mkdir()
+    app = app_with(url=f"sqlite:///{tmp_path}/jobs.db")
+    context = RunnerContext.of_this_process("Runner")
+    app.report_shutdown(context, signal.SIGTERM)
+    app.retire(context)
+    (block,) = blocks(shown)
+    assert "sigterm (SIGTERM)" in block
+    assert not app.started
 
 
 def test_children_that_cannot_be_told_are_a_section(shown: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
