@@ -13,6 +13,9 @@ from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import Execution
 from pynenc_core.orchestration.holdings import unrunnable
+from pynenc_core.orchestration.overruns import Overruns
+from pynenc_core.orchestration.timeouts import TimeLimits
+from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change, raise_refusal
 from pynenc_core.status import OWNED, Status
 
@@ -28,6 +31,8 @@ class HandClaims:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._runs = Execution(engine)
+        self._limits = TimeLimits(engine.clock, Gauge())
+        self._overruns = Overruns(engine, self._runs, self._limits, lambda outcome: engine.settle([outcome])[0], self._left_behind)
         self._unsettled: list[Change] = []
         """Outcomes that could not be written, as the store was away."""
         self._claiming = threading.Lock()
@@ -79,10 +84,15 @@ class HandClaims:
     def run_invocation(self, record: InvocationRecord, runner_context: RunnerContext) -> None:
         """Run one claimed invocation in this thread and settle its outcome; never raises what the task raised.
 
+        At its hard limit it is told to end, and its outcome written if it does not; but nobody can take the thread from it.
         Raises BackendUnavailableError when the outcome cannot be written: it is kept, and goes with the next claim. Raises
         InvocationStatusOwnershipError when the invocation is somebody else's by now.
         """
-        outcome = self._runs.run(Job(record, runner_context, self._engine), current_runner.get())
+        job = Job(record, runner_context, self._engine)
+        if (definition := self._engine.tasks.get(record.invocation.task_id)) is not None:
+            self._limits.allow(job, definition.options)
+        outcome = self._runs.run(job, current_runner.get())
+        self._limits.forget(job)
         if outcome is None:
             return
         try:
@@ -92,6 +102,10 @@ class HandClaims:
             raise
         if refusal is not None:
             raise_refusal(self._engine.app_id, outcome, refusal)
+
+    def _left_behind(self, job: Job, why: str) -> None:
+        del job  # its thread is the runner's, who may be waiting for it
+        self._engine.logger.warning("%s; it holds up the runner's thread until it returns", why)
 
     def _settle_kept(self) -> None:
         if kept := tuple(self._unsettled):

@@ -198,7 +198,7 @@ class Pausing:
         refusal = delivery.refused[-1]
         with job.lock:
             job.paused, job.has_slot, job.awaits = refusal is None, False, frozenset(wanted)
-        if job.allowance is not None:
+        if job.paused and job.allowance is not None:
             job.allowance.hold()
         self._slots.no_longer_alone(job)
         self._pass_on(job, delivery.claimed, ahead)

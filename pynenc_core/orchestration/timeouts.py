@@ -91,6 +91,8 @@ class TimeLimits:
         self._running: dict[Job, Allowance] = {}
         self._ending: dict[Job, float] = {}
         """By when code that was told to end must have ended."""
+        self._shown: tuple[float, Job | None] = (_NEVER, None)
+        """What the gauge shows: when something must have ended, and which job."""
         self._leaving = _NEVER
         """By when this process must have ended."""
         self._wakes_at = _NEVER
@@ -124,12 +126,13 @@ class TimeLimits:
             self._count(allowance)
             self._running.pop(allowance.job, None)
             self._ending.pop(allowance.job, None)
-            self._show()
+            if self._shown[1] is allowance.job:
+                self._show()
             return allowance.hard_told or 0.0 < allowance.hard <= allowance.used
 
     def forget(self, job: Job) -> None:
         """Forget a job, also one that has no limits."""
-        if job.allowance is not None or job in self._ending:
+        if job in self._running or job in self._ending:
             with self._changed:
                 self._running.pop(job, None)
                 self._ending.pop(job, None)
@@ -187,7 +190,8 @@ class TimeLimits:
 
     def _look_at(self, when: float) -> None:
         """Make sure that somebody looks then. Call it with `_changed` held."""
-        self._show()
+        if when < self._shown[0]:
+            self._show()
         if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._watch, name="pynenc-timeouts", daemon=True)
             self._thread.start()
@@ -196,16 +200,16 @@ class TimeLimits:
 
     def _show(self) -> None:
         """Show by when something must have ended, for a parent to see to it where no code of this process can run."""
-        first, whose = self._leaving, ""
+        first, whose = self._leaving, None
         for job, allowance in self._running.items():
             if (due := allowance.hard_due()) < first:
-                first, whose = due, job.invocation_id
+                first, whose = due, job
         for job, by in self._ending.items():
             if by < first:
-                first, whose = by, job.invocation_id
-        shown = 0.0 if first == _NEVER else first
-        if shown != self._gauge.deadline:
-            self._gauge.show_deadline(shown, whose)
+                first, whose = by, job
+        if (first, whose) != self._shown:
+            self._shown = first, whose
+            self._gauge.show_deadline(0.0 if first == _NEVER else first, whose.invocation_id if whose is not None else "")
 
     def _watch(self) -> None:
         with self._changed:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from pynenc_core.errors.invocations import HardTimeoutError, SoftTimeoutError
 from pynenc_core.errors.runners import TaskCancelled
+from pynenc_core.invocation import Invocation
+from pynenc_core.model import RunnerContext
+from pynenc_core.status import Status
 from unit.app.running import PATIENCE, Gate, app_of_its_own, eventually, runner_of, statuses, working_app
 
 HARD, SOFT = 0.3, 0.2
@@ -272,4 +276,102 @@ def test_a_stop_while_a_limit_is_over_keeps_its_outcome() -> None:
         assert runner.wait_until_stopped(5)
     assert invocation.status == "FAILED"
     ends.set()
+    app.close()
+
+
+def test_a_suspect_that_is_stuck_lets_the_next_one_have_its_turn() -> None:
+    ends = threading.Event()
+    app = app_of_its_own(threads=2)
+
+    @app.task(timeout=HARD)
+    def deaf(n: int) -> int:
+        ends.wait(PATIENCE)
+        return n
+
+    @app.task
+    def other() -> int:
+        return 1
+
+    suspects = [deaf(1), deaf(2)]
+    dead = RunnerContext.of_this_process("Dead")
+    assert len(app.orchestrator.get_invocations_to_run(2, dead)) == 2
+    assert app.orchestrator.hand_on(dead.runner_id, "exit signal 9") == 2
+    with runner_of(app):
+        for each in suspects:
+            with pytest.raises(HardTimeoutError):
+                each.get_result(PATIENCE)
+            state = each.record.state
+            assert (state.suspect, state.attempts, state.crashes) == (False, 1, 0)
+        assert other().get_result(5) == 1
+        ends.set()
+    app.close()
+
+
+def test_a_limit_and_a_request_to_cancel_at_once_make_one_outcome() -> None:
+    with working_app(threads=4) as app:
+
+        @app.task(timeout=HARD, max_retries=3, retry_for=(TimeoutError,), retry_delay_sec=3600)
+        def endless() -> None:
+            try:
+                spin()
+            finally:
+                spin(0.05)
+
+        for wait in (0.0, 0.1, 0.2, 0.3):
+            invocation = endless()
+            eventually(partial(has_one_of, invocation, Status.RUNNING))
+            threading.Event().wait(wait)
+            invocation.cancel()
+            eventually(partial(has_one_of, invocation, Status.CANCELLED, Status.SCHEDULED))
+            invocation.cancel()
+            history = statuses(invocation)
+            assert history.count(Status.CANCELLED) == 1
+            assert history[-1] is Status.CANCELLED
+
+
+def has_one_of(invocation: Invocation[None], *expected: Status) -> bool:
+    return invocation.status in expected
+
+
+def test_a_runner_that_claims_by_itself_keeps_the_limits_too() -> None:
+    ends = threading.Event()
+    app = app_of_its_own()
+
+    @app.task(timeout=HARD)
+    def endless() -> None:
+        spin()
+
+    @app.task(timeout=HARD)
+    def deaf() -> None:
+        ends.wait(PATIENCE)
+
+    @app.task(soft_timeout=SOFT)
+    def orderly() -> str:
+        try:
+            spin()
+        except SoftTimeoutError:
+            return "in order"
+        return "not told"
+
+    own = RunnerContext.of_this_process("Own")
+
+    def run_one() -> None:
+        (record,) = app.orchestrator.get_invocations_to_run(1, own)
+        app.orchestrator.run_invocation(record, own)
+
+    stopped = endless()
+    run_one()
+    assert stopped.status == "FAILED"
+    told = orderly()
+    run_one()
+    assert told.get_result(1) == "in order"
+    stuck = deaf()
+    thread = threading.Thread(target=run_one)
+    thread.start()
+    with pytest.raises(HardTimeoutError):
+        stuck.get_result(PATIENCE)
+    assert thread.is_alive()
+    ends.set()
+    thread.join(PATIENCE)
+    assert statuses(stuck) == ["REGISTERED", "PENDING", "RUNNING", "FAILED"]
     app.close()
