@@ -12,7 +12,7 @@ from pynenc_core.composition import AppParts
 from pynenc_core.model import RunnerContext
 
 _COMMAND_LINE = "pynenc_core.cli"  # no worker needs it
-_STANDARD = ("asyncio.runners", "ctypes")  # what of the standard library a worker may come to load late
+_STANDARD = ("asyncio.runners", "ctypes", "importlib.metadata")  # what of the standard library a worker may come to load late
 
 
 class WorkerStart(msgspec.Struct):

@@ -81,10 +81,9 @@ _Reply = ForkReport | ForkedProcess
 class ForkServer:
     """Starts the server at the first fork, and again when it has died; all its workers die with it."""
 
-    def __init__(self, command: Sequence[str], first_line: Callable[[], bytes]) -> None:
-        """`first_line` returns what to send to the server first; it says what to load."""
+    def __init__(self, command: Callable[[], tuple[Sequence[str], bytes]]) -> None:
+        """`command` returns how to start the server, and the line to send to it first, which says what to load."""
         self._command = command
-        self._first_line = first_line
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -121,11 +120,12 @@ class ForkServer:
             return self._socket
         ours, theirs = socket.socketpair()
         self._replies = SimpleQueue()
+        command, first_line = self._command()
         with theirs:
-            self._process = subprocess.Popen(self._command, stdin=theirs.fileno())
+            self._process = subprocess.Popen(command, stdin=theirs.fileno())
         self._socket = ours
         threading.Thread(target=self._listen, args=(ours, self._replies), name="pynenc-fork-server", daemon=True).start()
-        ours.sendall(self._first_line())
+        ours.sendall(first_line)
         first = self._reply()
         if isinstance(first, ForkReport) and first.refused:
             raise PreloadRefusedError(first.refused)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 
-from pynenc_core.errors.base import PynencError
 from pynenc_core.ports.control import Control
 from pynenc_core.ports.workers_runner import WorkersRunner
 
@@ -60,14 +59,4 @@ class PoolRunner(WorkersRunner):
                     worker.hurry()
             self.pause(0.2)
             self._kill_overdue()
-        for worker in self._workers:
-            if worker.alive:
-                self.logger.warning("worker %s did not end within its grace; it is killed", worker.runner_id)
-                self._end(worker, self.app.orchestrator.reroute_owned)
         self._bury_the_last()
-
-    def _bury_the_last(self) -> None:
-        try:
-            self._bury()
-        except PynencError:
-            self.logger.exception("runner %s leaves the work of dead workers to recovery", self.runner_id)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.children import Child, spawned
@@ -25,6 +26,8 @@ class WorkersRunner(BaseRunner):
 
     worker_class_name: ClassVar[str] = "Worker"
     """What history calls a worker."""
+    not_pickled: ClassVar[frozenset[str]] = frozenset({"_workers", "_dead", "_ends"})
+    """Attributes that belong to the process that starts the workers."""
     _workers: list[Child]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,12 +43,11 @@ class WorkersRunner(BaseRunner):
         self._next_spawn = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        processes = {"_workers", "_dead", "_ends"}  # they belong to the process that started them
-        return {name: value for name, value in super().__getstate__().items() if name not in processes}
+        return {name: value for name, value in super().__getstate__().items() if name not in self.not_pickled}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self._begin_without_workers()
         super().__setstate__(state)
+        self._begin_without_workers()
 
     @staticmethod
     def mem_compatible() -> bool:
@@ -137,6 +139,19 @@ class WorkersRunner(BaseRunner):
         else:  # one that had work to hand on did start well: what ran in it is charged, and set aside if it goes on so
             self._early_deaths = 0
         return worker.report(reason)
+
+    def _bury_the_last(self) -> None:
+        for worker in self._workers:
+            if worker.alive:
+                self.logger.warning("worker %s did not end within its grace; it is killed", worker.runner_id)
+                self._end(worker, self.app.orchestrator.reroute_owned)
+        try:
+            self._bury()
+        except PynencError:
+            self.logger.exception("runner %s leaves the work of dead workers to recovery", self.runner_id)
+
+    def _is_busy(self) -> bool:
+        return any(gauge.jobs for gauge in self.gauges)
 
     def _deliver(self, signals: Sequence[Signal]) -> None:
         for worker in list(self._workers):

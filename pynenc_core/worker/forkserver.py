@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from pynenc_core.errors.base import PynencError
+from pynenc_core.plugins import PluginManager
 from pynenc_core.ports.forking import ForkReport
 from pynenc_core.worker import program
 from pynenc_core.worker.parent import take_control
@@ -45,6 +46,7 @@ class _Server:
         sys.path[:] = start.path
         for module in start.modules:
             importlib.import_module(module)
+        PluginManager().load()  # for their modules: each worker has a manager of its own
         if start.app is None:
             return ""
         try:

@@ -62,8 +62,12 @@ class WorkerRunner(ExecutorRunner):
         for each in self._parent.lines:
             self._carry_out(CONTROL.decode(each))
             self._heard += 1  # after it was carried out: what it has set going is known by then
+            self._have_heard()
         self.hurry.set()
         self.stop_runner_loop()
+
+    def _have_heard(self) -> None:
+        """Called after each line."""
 
     def _carry_out(self, told: Control) -> None:
         if told.signals is not None:

@@ -48,18 +48,17 @@ class SingleRunWorker(WorkerRunner):
         super()._carry_out(told)
         if told.run is not None:
             self._given, self._invocation_id = told.run, told.run.invocation_id
-            self.nudge()
         if told.resume is not None:
-            with self._told:
-                self._resumes[told.resume.number] = told.resume
-                self._told.notify_all()
+            self._resumes[told.resume.number] = told.resume
+
+    def _have_heard(self) -> None:
+        self.nudge()
+        with self._told:
+            self._told.notify_all()
 
     def _deliver(self, signals: Sequence[Signal]) -> None:
         super()._deliver(signals)
-        if signals:
-            with self._told:
-                self._asked = True
-                self._told.notify_all()
+        self._asked = self._asked or bool(signals)
 
     def _hold(self, awaits: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
         """Let the parent wait; return what it says is final, () at the timeout or when a request has come."""

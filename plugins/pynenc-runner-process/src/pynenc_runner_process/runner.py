@@ -1,0 +1,230 @@
+"""A runner that gives each invocation a process of its own, and stops the process while the invocation waits for others."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import ClassVar
+
+import attrs
+
+from pynenc_core.errors.base import PynencError
+from pynenc_core.model import ChildReport, RunnerContext, Signal
+from pynenc_core.ports.children import Child
+from pynenc_core.ports.control import REPORT, Hold, Report
+from pynenc_core.ports.forking import ForkServer
+from pynenc_core.ports.workers_runner import WorkersRunner
+from pynenc_runner_process.member import Member, Phase
+from pynenc_runner_process.waits import Waits
+
+_MOST_WAITING = 64  # processes; spec section 4
+_LOOK = 0.5  # seconds between looks at the gauges while anything runs
+_AFTER_GRACE = 3.0  # seconds a process has for handing back what its grace did not suffice for
+_IN_A_HURRY = 2.0
+
+
+class ProcessRunner(WorkersRunner):
+    """Runs up to `num_processes` invocations at once, each in a process that is forked for it and ends with it.
+
+    The processes come from a server that has the core and the plugins loaded, with `preload_app` the app as well; one is
+    always ready before there is work for it. While an invocation waits for others its process is stopped by a signal and
+    takes no slot.
+    """
+
+    worker_class_name: ClassVar[str] = "ProcessWorker"
+    not_pickled: ClassVar[frozenset[str]] = WorkersRunner.not_pickled | {"_members", "_resuming", "_said", "_requests", "_forks", "_waits"}
+
+    @property
+    def max_parallel_slots(self) -> int:
+        """`num_processes`, or the number of CPUs where that is 0; never fewer than `min_parallel_slots`."""
+        return max(self.conf.num_processes or os.cpu_count() or 1, self.conf.min_parallel_slots)
+
+    @property
+    def slots_per_worker(self) -> int:
+        """None of its own: a worker runs what it is given."""
+        return 0
+
+    @property
+    def _most_waiting(self) -> int:
+        return min(self.conf.max_paused_per_worker, _MOST_WAITING)
+
+    def _begin_without_workers(self) -> None:
+        super()._begin_without_workers()
+        self._members: dict[str, Member] = {}
+        self._resuming: deque[tuple[Member, int, tuple[str, ...]]] = deque()
+        self._said: SimpleQueue[tuple[str, Report]] = SimpleQueue()
+        self._requests: SimpleQueue[Signal] = SimpleQueue()
+        self._may_find_work = True
+        self._polled_at = 0.0
+        self._ends_at = 0.0
+        self._forks = ForkServer(lambda: self.app.fork_server_command(self.runner_context))
+        self._waits = Waits(self.app, self.runner_id, tell=self.wake)
+
+    def _on_start(self) -> None:
+        self._begin_without_workers()
+        self._forks.open()
+        self._fill_up()
+
+    def runner_loop_iteration(self) -> None:
+        """Wait for work, for a process that says something or ends, or for somebody who wakes this runner; then see to it."""
+        self._rest()
+        self._see_to_processes()
+        self._fill_up()
+        self._claim()
+
+    def _rest(self) -> None:
+        """Block until there is something to do."""
+        timeout = min(_LOOK, self.conf.idle_claim_timeout_sec) if self._taken() else self.conf.idle_claim_timeout_sec
+        if not self._can_claim():
+            self.pause(timeout)
+        elif not self._may_find_work:
+            self._may_find_work = self.app.orchestrator.await_work(timeout)
+            self._polled_at = time.monotonic()
+
+    def _see_to_processes(self) -> None:
+        self._listen()
+        self._kill_overdue()
+        self._bury()
+        self._resume()
+
+    def _taken(self) -> int:
+        return sum(member.takes_slot for member in self._members.values())
+
+    def _ready(self) -> Member | None:
+        return next((member for member in self._members.values() if member.phase is Phase.READY), None)
+
+    def _can_claim(self) -> bool:
+        free = self.running and self._taken() < self.max_parallel_slots and not self._resuming  # who goes on comes first
+        return free and self.duties.may_claim and self._ready() is not None
+
+    # New processes, and work for them.
+
+    def _fill_up(self) -> None:
+        """Keep processes for what may come: one for each free slot, and always one."""
+        while self.running and time.monotonic() >= self._next_spawn:
+            spare = sum(member.spare for member in self._members.values())
+            if spare >= max(1, self.max_parallel_slots - self._taken()) or self._spawn() is None:
+                return
+
+    def _start(self, context: RunnerContext) -> Child:
+        _, first_line = self.app.worker_command(context, self.slots_per_worker)
+        child = Child(context, self._forks.fork, first_line, ended=self.wake)
+        self._members[child.runner_id] = Member(child)
+        threading.Thread(target=self._hear, args=(child,), name=f"pynenc-hear-{child.process.pid}", daemon=True).start()
+        return child
+
+    def _claim(self) -> None:
+        """Give ready processes work while there are slots and there is some."""
+        while self._may_find_work and self._can_claim() and (member := self._ready()):
+            waiting = sum(member.held for member in self._members.values())
+            awaited_only = waiting >= max(1, self._most_waiting // 4)
+            context = member.child.context
+            claimed = self.app.orchestrator.get_invocations_to_run(1, context, isolated=True, awaited_only=awaited_only)
+            self._polled_at = time.monotonic()
+            self._may_find_work = bool(claimed)
+            for record in claimed:
+                member.run(record)
+
+    # What processes say, and what they are told.
+
+    def _hear(self, child: Child) -> None:
+        while lines := child.lines():
+            for each in lines:
+                self._said.put((child.runner_id, REPORT.decode(each)))
+            self.wake()
+
+    def _listen(self) -> None:
+        while not self._said.empty():
+            runner_id, report = self._said.get()
+            member = self._members.get(runner_id)
+            if member is None:
+                continue
+            if report.ready and member.phase is Phase.LOADING:
+                member.phase = Phase.READY
+            if report.hold is not None:
+                self._hold(member, report.hold)
+            if report.goes_on in member.holds:
+                del member.holds[report.goes_on]
+                self._waits.drop(runner_id, report.goes_on)
+        while not self._requests.empty():
+            asked = self._requests.get()
+            for member in [each for each in self._members.values() if each.invocation_id == asked.invocation_id]:
+                member.deliver(asked)
+
+    def _hold(self, member: Member, hold: Hold) -> None:
+        waiting = sum(each.held for each in self._members.values())
+        if not member.held and waiting >= self._most_waiting:
+            member.resume(hold.number, (), refused_above=self._most_waiting)
+            return
+        member.hold(hold)
+        self._waits.add(member.runner_id, member.invocation_id, hold)
+
+    def _resume(self) -> None:
+        """Let those go on whose waits are over, in that order, each when there is a slot for it."""
+        for runner_id, number, arrived in self._waits.take_over():
+            if runner_id in self._members:
+                self._resuming.append((self._members[runner_id], number, arrived))
+        while self._resuming:
+            member, number, arrived = self._resuming[0]
+            is_last = len(member.holds) == 1  # until then the invocation stays PAUSED, whatever else runs in it
+            if number in member.holds and is_last and self._taken() >= self.max_parallel_slots:
+                return
+            self._resuming.popleft()
+            if number in member.holds and member.child.alive:
+                member.resume(number, arrived)
+                if not self.running:
+                    member.end(max(0.0, self._ends_at - time.monotonic()))
+
+    def _deliver(self, signals: Sequence[Signal]) -> None:
+        for each in signals:
+            self._requests.put(each)
+        if signals:
+            self.wake()
+
+    # The dead, and the end.
+
+    def _bury_one(self, worker: Child) -> ChildReport:
+        report = super()._bury_one(worker)
+        self._waits.drop(worker.runner_id)
+        member = self._members.pop(worker.runner_id)
+        return attrs.evolve(report, invocation_ids=(member.invocation_id,) if member.invocation_id else ())
+
+    def children(self) -> Sequence[ChildReport]:
+        """Return the processes with what runs or waits in them, and those that died lately."""
+        running = {member.runner_id: member.invocation_id for member in list(self._members.values()) if member.invocation_id}
+        return [
+            attrs.evolve(report, invocation_ids=(running[report.runner_id],)) if report.runner_id in running else report
+            for report in super().children()
+        ]
+
+    @property
+    def polled_at(self) -> float:
+        """When the store last answered a claim or a wait for work."""
+        return self._polled_at
+
+    def _on_stop_runner_loop(self) -> None:
+        self._ends_at = time.monotonic() + self.conf.grace_period_sec
+        for member in self._members.values():
+            if not member.held:
+                member.end(self.conf.grace_period_sec)
+
+    def _on_stop(self) -> None:
+        """Wait for what runs; what waits for others is handed back when nothing runs any more, since it might wait for ever."""
+        deadline = self._ends_at + _AFTER_GRACE
+        hurried = False
+        while any(member.child.alive and not member.held for member in self._members.values()) and time.monotonic() < deadline:
+            if self.hurry.is_set() and not hurried:
+                hurried, deadline = True, time.monotonic() + _IN_A_HURRY
+                for member in self._members.values():
+                    member.child.hurry()
+            self.pause(0.2)
+            with suppress(PynencError):  # the store is away: what is dead then is looked at once more below
+                self._see_to_processes()
+        self._bury_the_last()
+        self._waits.close()
+        self._forks.close()

@@ -1,0 +1,16 @@
+"""The process runner under the kit's contracts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pynenc_testkit.contracts import PluginContract, RunnerContract
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "runner-process"
+
+
+class TestRunner(RunnerContract):
+    runner: ClassVar[str] = "process"
+    tree: ClassVar[tuple[int, int]] = (6, 2)
