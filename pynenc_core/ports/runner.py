@@ -122,6 +122,8 @@ class RunnerLifecycle(StopRequests, ABC):
                 self._loop()
             except KeyboardInterrupt:
                 self.stop_signal = signal.SIGINT
+            except PynencError as error:
+                failure = error  # told by whoever called; the loop itself goes on after such an error
             except BaseException as error:
                 failure = error
                 self.logger.exception("runner %s stops on an error it did not foresee", self.runner_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,8 @@ from textwrap import dedent
 import psutil
 import pytest
 
-from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationCancelledError, WaitDepthError
+from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationCancelledError, InvocationTimeoutError, WaitDepthError
+from pynenc_core.orchestration.waiting import Interest
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import fresh_place
@@ -155,11 +154,13 @@ def test_a_hundred_that_wait_for_three_each_end_on_two_slots_and_leave_no_proces
 
 
 def test_a_wait_with_a_timeout_goes_on_without_its_result(projects: MakeProject) -> None:
-    project = projects()
+    project = projects(num_processes=2)
     with running(project):
         waits = project.jobs.after("never", 0.5)
-        with pytest.raises(TimeoutError):
+        process_of(project, "never")
+        with pytest.raises(InvocationTimeoutError):
             waits.get_result(START)
+        assert waits.status is Status.FAILED, "the timeout was the task's own, not that of this test"
         (project.folder / "never").touch()
 
 
@@ -193,7 +194,7 @@ def test_stopped_processes_die_with_a_runner_that_is_killed(projects: MakeProjec
     process = process_of(project, "a")
     tree = psutil.Process(process.ppid())
     first.kill()
-    gone, alive = psutil.wait_procs([process, tree], timeout=START)
+    _, alive = psutil.wait_procs([process, tree], timeout=START)
     assert alive == []
     project.start()
     (project.folder / "a").touch()
@@ -201,28 +202,34 @@ def test_stopped_processes_die_with_a_runner_that_is_killed(projects: MakeProjec
 
 
 def test_a_stopped_process_is_told_though_the_notification_was_lost(projects: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pynenc_core.orchestration.waiting import Interest
+    lost: list[frozenset[str]] = []
+    news = Interest.news
 
+    def losing(self: Interest, timeout: float | None, linger: float) -> frozenset[str]:
+        found = news(self, timeout, linger)
+        if found and not lost:
+            lost.append(found)
+            return frozenset()
+        return found
+
+    monkeypatch.setattr(Interest, "news", losing)
     project = projects()
     with running(project):
         waits = project.jobs.after("a")
         process_of(project, "a")
-        gate = next(iter(project.app.orchestrator.iterate()), None)
-        assert gate is not None
-        monkeypatch.setattr(Interest, "news", lambda self, timeout, linger: self._ended.wait(timeout) and frozenset() or frozenset())
         (project.folder / "a").touch()
-        eventually(lambda: project.app.get_invocation(waits.invocation_id).record.state.awaits != (), "it to wait", START)
-        monkeypatch.undo()
         assert waits.get_result(START)[0] == "a"
+    assert len(lost) == 1
 
 
 def test_where_something_else_runs_in_it_a_process_is_not_stopped_and_takes_no_slot(projects: MakeProject) -> None:
-    project = projects()
+    project = projects(num_processes=2)
     with running(project):
         waits = project.jobs.after_beside_a_thread("a")
         eventually(lambda: waits.status is Status.PAUSED, "it to wait", START)
         counted = project.folder / "counted"
-        before = int(eventually(counted.read_text, "its thread to count", START))
+        eventually(counted.exists, "its thread to count", START)
+        before = int(eventually(counted.read_text, "its number", START))
         eventually(lambda: int(counted.read_text() or 0) > before + 10, "its thread to go on", START)
         assert project.jobs.leaf(7).get_result(START) == 7
         (project.folder / "a").touch()
@@ -262,8 +269,9 @@ def test_a_result_that_comes_during_the_grace_lets_a_stopped_process_end(project
     runner = project.start()
     waits = project.jobs.after("a")
     process_of(project, "a")
-    eventually(lambda: "gate" in str(project.app.state_backend.get_child_invocations(waits.invocation_id)), "its child", START)
-    os.kill(runner.pid, signal.SIGTERM)
+    (child,) = project.app.state_backend.get_child_invocations(waits.invocation_id)
+    eventually(lambda: project.app.get_invocation(child.invocation_id).status is Status.RUNNING, "what it waits for to run", START)
+    runner.ask_to_stop()
     eventually(lambda: "sigterm" in runner.log.read_text(), "the report of the stop", START)
     (project.folder / "a").touch()
     assert runner.wait() == 0

@@ -59,6 +59,10 @@ class RunnerProcess:
         """Send SIGTERM to the runner, and to nobody else."""
         self._process.send_signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """Send SIGKILL to the runner, and to nobody else."""
+        self._process.kill()
+
     def wait(self, timeout: float = START) -> int:
         """Return the exit code; fails the test with the runner's log when it does not end in time."""
         try:

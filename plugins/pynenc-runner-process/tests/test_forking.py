@@ -1,0 +1,178 @@
+"""Processes are forked from a clean server, whatever the app holds open; what the app itself would break is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pynenc_core.errors.runners import PreloadRefusedError
+from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.status import Status
+from pynenc_testkit.contracts.subject import fresh_place
+from pynenc_testkit.projects import FAST, START, Project, make_project
+from pynenc_testkit.stores import Background, eventually
+
+HEADER = '''
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import threading
+from pathlib import Path
+
+from pynenc_core import Pynenc
+
+FOLDER = Path(__file__).parent
+app = Pynenc(config_filepath=FOLDER / "project.toml")
+
+
+@app.task
+def whoami(x: int) -> tuple[int, int, int]:
+    """Return what came, the own pid and the parent's."""
+    return x, os.getpid(), os.getppid()
+
+
+@app.task
+def die(signum: int) -> None:
+    """End by a signal."""
+    os.kill(os.getpid(), signum)
+'''
+HAZARDS = (
+    HEADER
+    + '''
+
+LOCK = threading.Lock()
+
+
+def hold_the_lock() -> None:
+    """Hold a lock nearly always, as a library's own thread may."""
+    while True:
+        with LOCK:
+            threading.Event().wait(0.01)
+
+
+threading.Thread(target=hold_the_lock, daemon=True).start()
+READING, WRITING = socket.socketpair()
+threading.Thread(target=READING.recv, args=(1,), daemon=True).start()
+DATABASE = sqlite3.connect(FOLDER / "other.db", check_same_thread=False)
+DATABASE.execute("PRAGMA user_version = 1").close()
+
+
+@app.task
+def careful(x: int) -> int:
+    """Use what is open in every process of this app."""
+    with LOCK:
+        return x + DATABASE.execute("SELECT 0").fetchone()[0]
+'''
+)
+LOADED = (
+    HEADER.replace("FOLDER = ", "LOADED_IN = os.getpid()\nFOLDER = ")
+    + '''
+
+@app.task
+def loaded_in() -> int:
+    """Return which process imported this module."""
+    return LOADED_IN
+'''
+)
+MakeProject = Callable[..., Project]
+
+
+@pytest.fixture
+def projects() -> Iterator[MakeProject]:
+    made: list[Project] = []
+    with fresh_place("{folder}") as folder:
+
+        def make(source: str, **runner: object) -> Project:
+            place = Path(folder) / f"project{len(made)}"
+            place.mkdir()
+            settings = {**FAST, "runner_cls": "process", "runner": {**FAST["runner"], "num_processes": 2, **runner}}
+            made.append(make_project(place, f"sqlite:///{place}/jobs.db", settings, source))
+            return made[-1]
+
+        yield make
+        for project in made:
+            project.close()
+
+
+@contextmanager
+def running(project: Project) -> Iterator[BaseRunner]:
+    """Run the project's runner in a thread of this process."""
+    runner = project.app.make_runner()
+    runs = Background(runner.run)
+    try:
+        yield runner
+    finally:
+        runner.stop_runner_loop()
+        runs.result(START)
+
+
+def test_each_invocation_has_a_process_of_its_own_that_ends_with_it(projects: MakeProject) -> None:
+    project = projects(HEADER)
+    with running(project) as runner:
+        results = project.jobs.whoami.parallelize([(number,) for number in range(8)]).ordered_results(START)
+        pids = {pid for _, pid, _ in results}
+        assert [number for number, _, _ in results] == list(range(8))
+        assert len(pids) == 8
+        assert os.getpid() not in {parent for _, _, parent in results}, "none is forked from a process with threads"
+        eventually(lambda: not any(map(psutil.pid_exists, pids)), "their processes to end", START)
+        assert [child.exit_code for child in runner.children() if child.pid in pids] == [0] * 8
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.full)])
+def test_no_child_of_an_app_with_threads_sockets_and_a_database_hangs(projects: MakeProject, count: int) -> None:
+    project = projects(HAZARDS)
+    runner = project.start()
+    results = project.jobs.careful.parallelize([(number,) for number in range(count)]).ordered_results(START + count / 2)
+    assert results == list(range(count))
+    assert runner.stop() == 0
+    assert runner.leaves_nothing()
+
+
+def test_the_app_is_imported_once_where_it_is_preloaded(projects: MakeProject) -> None:
+    project = projects(LOADED, preload_app=True)
+    with running(project):
+        loaded = {project.jobs.loaded_in().get_result(START) for _ in range(3)}
+        _, pid, parent = project.jobs.whoami(1).get_result(START)
+        assert loaded == {parent}
+        assert pid != parent
+
+
+def test_an_app_that_leaves_threads_behind_is_not_preloaded(projects: MakeProject) -> None:
+    project = projects(HAZARDS, preload_app=True)
+    with pytest.raises(PreloadRefusedError, match="starts threads"):
+        project.app.make_runner().run()
+    runner = project.start()
+    assert runner.wait() == 1
+    assert "preload_app" in runner.log.read_text()
+    assert "Traceback" not in runner.log.read_text()
+
+
+def test_a_server_that_is_killed_is_replaced_and_what_ran_under_it_is_handed_on(projects: MakeProject) -> None:
+    project = projects(HEADER)
+    with running(project) as runner:
+        _, _, server = project.jobs.whoami(1).get_result(START)
+        os.kill(server, signal.SIGKILL)
+        _, _, other = project.jobs.whoami(2).get_result(START)
+        assert other != server
+        assert not any(child.alive and not psutil.pid_exists(child.pid) for child in runner.children())
+
+
+def test_how_a_process_ended_is_told(projects: MakeProject) -> None:
+    project = projects(HEADER)
+    project.app.conf.orchestrator.max_crashes = 1
+    with running(project) as runner:
+        dies = project.jobs.die(int(signal.SIGSEGV))
+        eventually(lambda: dies.status is Status.QUARANTINED, "it to be set aside", START)
+        (child,) = [child for child in runner.children() if dies.invocation_id in child.invocation_ids]
+        assert (child.alive, child.exit_code) == (False, -signal.SIGSEGV)
+        assert "SIGSEGV" in child.exit_reason
+        assert "SIGSEGV" in dies.history[-1].status_record.reason
