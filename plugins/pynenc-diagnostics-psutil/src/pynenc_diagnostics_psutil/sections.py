@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import psutil  # type: ignore[import-untyped] # pyright knows its types
+import psutil
 
 _MOST = 200  # processes that are looked at
 _PRECISE = 32  # of them, the first ones are asked for what they share with nobody, which costs the kernel a walk over their memory
