@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 
+from pynenc_core.model import RunnerContext
+from pynenc_core.ports.children import Child, spawned
 from pynenc_core.ports.control import Control
 from pynenc_core.ports.workers_runner import WorkersRunner
 
@@ -15,6 +17,11 @@ _LOOK = 0.5  # seconds between looks at the gauges, which are memory: nothing te
 
 class PoolRunner(WorkersRunner):
     """A runner whose workers live long and claim by themselves."""
+
+    @property
+    @abstractmethod
+    def slots_per_worker(self) -> int:
+        """How many invocations may run at once in one worker."""
 
     @abstractmethod
     def workers_wanted(self) -> int:
@@ -40,6 +47,10 @@ class PoolRunner(WorkersRunner):
         while self.running and time.monotonic() >= self._next_spawn and len(self._workers) < self.workers_wanted():
             if self._spawn() is None:
                 return
+
+    def _start(self, context: RunnerContext) -> Child:
+        command, first_line = self.app.worker_command(context, self.slots_per_worker)
+        return Child(context, spawned(command), first_line, ended=self.wake)
 
     def _stop_claiming(self) -> None:
         for worker in self._workers:

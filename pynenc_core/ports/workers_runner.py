@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import ChildReport, RunnerContext, Signal
-from pynenc_core.ports.children import Child, spawned
+from pynenc_core.ports.children import Child
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
 
@@ -54,11 +54,6 @@ class WorkersRunner(BaseRunner):
         """Return False: the workers are other processes."""
         return False
 
-    @property
-    @abstractmethod
-    def slots_per_worker(self) -> int:
-        """How many invocations may run at once in one worker."""
-
     def get_active_child_runner_ids(self) -> Collection[str]:
         """Return the runner ids of the workers that are alive."""
         return [worker.runner_id for worker in list(self._workers) if worker.alive]
@@ -85,9 +80,9 @@ class WorkersRunner(BaseRunner):
         self._register_new_child_runner_context(worker.context)
         return worker
 
+    @abstractmethod
     def _start(self, context: RunnerContext) -> Child:
-        command, first_line = self.app.worker_command(context, self.slots_per_worker)
-        return Child(context, spawned(command), first_line, ended=self.wake)
+        """Return a new worker of that context, which wakes this runner when it ends. Raises OSError when that is not possible."""
 
     def _delay_spawn(self) -> None:
         self._early_deaths += 1

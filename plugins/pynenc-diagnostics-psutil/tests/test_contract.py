@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any, ClassVar
 
-import psutil  # type: ignore[import-untyped] # as in the plugin
+import psutil
 import pytest
 
 from pynenc_diagnostics_psutil.sections import machine, process_tree

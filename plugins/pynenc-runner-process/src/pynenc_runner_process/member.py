@@ -94,3 +94,31 @@ class Member:
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):  # it is gone, and found so in a moment
             self.child.process.send_signal(number)
+
+
+class Members(dict[str, Member]):
+    """The processes that there are, by their runner ids."""
+
+    @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return sum(member.takes_slot for member in self.values())
+
+    @property
+    def held(self) -> int:
+        """How many have an invocation that waits."""
+        return sum(member.held for member in self.values())
+
+    @property
+    def spare(self) -> int:
+        """How many are for invocations yet to come."""
+        return sum(member.spare for member in self.values())
+
+    @property
+    def ready(self) -> Member | None:
+        """One that can run something now; None when there is none."""
+        return next((member for member in self.values() if member.phase is Phase.READY), None)
+
+    def of(self, invocation_id: str) -> list[Member]:
+        """Return those that were given an invocation."""
+        return [member for member in self.values() if member.invocation_id == invocation_id]

@@ -19,7 +19,7 @@ from pynenc_core.ports.children import Child
 from pynenc_core.ports.control import REPORT, Hold, Report
 from pynenc_core.ports.forking import ForkServer
 from pynenc_core.ports.workers_runner import WorkersRunner
-from pynenc_runner_process.member import Member, Phase
+from pynenc_runner_process.member import Member, Members, Phase
 from pynenc_runner_process.waits import Waits
 
 _MOST_WAITING = 64  # processes; spec section 4
@@ -44,23 +44,14 @@ class ProcessRunner(WorkersRunner):
         """`num_processes`, or the number of CPUs where that is 0; never fewer than `min_parallel_slots`."""
         return max(self.conf.num_processes or os.cpu_count() or 1, self.conf.min_parallel_slots)
 
-    @property
-    def slots_per_worker(self) -> int:
-        """None of its own: a worker runs what it is given."""
-        return 0
-
-    @property
-    def _most_waiting(self) -> int:
-        return min(self.conf.max_paused_per_worker, _MOST_WAITING)
-
     def _begin_without_workers(self) -> None:
         super()._begin_without_workers()
-        self._members: dict[str, Member] = {}
+        self._members = Members()
         self._resuming: deque[tuple[Member, int, tuple[str, ...]]] = deque()
         self._said: SimpleQueue[tuple[str, Report]] = SimpleQueue()
         self._requests: SimpleQueue[Signal] = SimpleQueue()
+        self._most_waiting = min(self.conf.max_paused_per_worker, _MOST_WAITING)
         self._may_find_work = True
-        self._polled_at = 0.0
         self._ends_at = 0.0
         self._forks = ForkServer(lambda: self.app.fork_server_command(self.runner_context))
         self._waits = Waits(self.app, self.runner_id, tell=self.wake)
@@ -79,12 +70,11 @@ class ProcessRunner(WorkersRunner):
 
     def _rest(self) -> None:
         """Block until there is something to do."""
-        timeout = min(_LOOK, self.conf.idle_claim_timeout_sec) if self._taken() else self.conf.idle_claim_timeout_sec
+        timeout = min(_LOOK, self.conf.idle_claim_timeout_sec) if self._members.running else self.conf.idle_claim_timeout_sec
         if not self._can_claim():
             self.pause(timeout)
         elif not self._may_find_work:
             self._may_find_work = self.app.orchestrator.await_work(timeout)
-            self._polled_at = time.monotonic()
 
     def _see_to_processes(self) -> None:
         self._listen()
@@ -92,27 +82,20 @@ class ProcessRunner(WorkersRunner):
         self._bury()
         self._resume()
 
-    def _taken(self) -> int:
-        return sum(member.takes_slot for member in self._members.values())
-
-    def _ready(self) -> Member | None:
-        return next((member for member in self._members.values() if member.phase is Phase.READY), None)
-
     def _can_claim(self) -> bool:
-        free = self.running and self._taken() < self.max_parallel_slots and not self._resuming  # who goes on comes first
-        return free and self.duties.may_claim and self._ready() is not None
+        free = self.running and self._members.running < self.max_parallel_slots and not self._resuming  # who goes on comes first
+        return free and self.duties.may_claim and self._members.ready is not None
 
     # New processes, and work for them.
 
     def _fill_up(self) -> None:
         """Keep processes for what may come: one for each free slot, and always one."""
         while self.running and time.monotonic() >= self._next_spawn:
-            spare = sum(member.spare for member in self._members.values())
-            if spare >= max(1, self.max_parallel_slots - self._taken()) or self._spawn() is None:
+            if self._members.spare >= max(1, self.max_parallel_slots - self._members.running) or self._spawn() is None:
                 return
 
     def _start(self, context: RunnerContext) -> Child:
-        _, first_line = self.app.worker_command(context, self.slots_per_worker)
+        _, first_line = self.app.worker_command(context, 0)  # no slots: it runs what it is given
         child = Child(context, self._forks.fork, first_line, ended=self.wake)
         self._members[child.runner_id] = Member(child)
         threading.Thread(target=self._hear, args=(child,), name=f"pynenc-hear-{child.process.pid}", daemon=True).start()
@@ -120,12 +103,10 @@ class ProcessRunner(WorkersRunner):
 
     def _claim(self) -> None:
         """Give ready processes work while there are slots and there is some."""
-        while self._may_find_work and self._can_claim() and (member := self._ready()):
-            waiting = sum(member.held for member in self._members.values())
-            awaited_only = waiting >= max(1, self._most_waiting // 4)
+        while self._may_find_work and self._can_claim() and (member := self._members.ready):
+            awaited_only = self._members.held >= max(1, self._most_waiting // 4)
             context = member.child.context
             claimed = self.app.orchestrator.get_invocations_to_run(1, context, isolated=True, awaited_only=awaited_only)
-            self._polled_at = time.monotonic()
             self._may_find_work = bool(claimed)
             for record in claimed:
                 member.run(record)
@@ -153,12 +134,11 @@ class ProcessRunner(WorkersRunner):
                 self._waits.drop(runner_id, report.goes_on)
         while not self._requests.empty():
             asked = self._requests.get()
-            for member in [each for each in self._members.values() if each.invocation_id == asked.invocation_id]:
+            for member in self._members.of(asked.invocation_id):
                 member.deliver(asked)
 
     def _hold(self, member: Member, hold: Hold) -> None:
-        waiting = sum(each.held for each in self._members.values())
-        if not member.held and waiting >= self._most_waiting:
+        if not member.held and self._members.held >= self._most_waiting:
             member.resume(hold.number, (), refused_above=self._most_waiting)
             return
         member.hold(hold)
@@ -172,7 +152,7 @@ class ProcessRunner(WorkersRunner):
         while self._resuming:
             member, number, arrived = self._resuming[0]
             is_last = len(member.holds) == 1  # until then the invocation stays PAUSED, whatever else runs in it
-            if number in member.holds and is_last and self._taken() >= self.max_parallel_slots:
+            if number in member.holds and is_last and self._members.running >= self.max_parallel_slots:
                 return
             self._resuming.popleft()
             if number in member.holds and member.child.alive:
@@ -201,11 +181,6 @@ class ProcessRunner(WorkersRunner):
             attrs.evolve(report, invocation_ids=(running[report.runner_id],)) if report.runner_id in running else report
             for report in super().children()
         ]
-
-    @property
-    def polled_at(self) -> float:
-        """When the store last answered a claim or a wait for work."""
-        return self._polled_at
 
     def _on_stop_runner_loop(self) -> None:
         self._ends_at = time.monotonic() + self.conf.grace_period_sec
