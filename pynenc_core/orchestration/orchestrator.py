@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from pynenc_core.model import RunnerContext, Signal
-from pynenc_core.orchestration.circles import ask_youngest, circle_through
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.executor import ThreadExecutor
 from pynenc_core.orchestration.hand_claims import HandClaims
@@ -15,7 +14,8 @@ from pynenc_core.orchestration.outcomes import Outcomes
 from pynenc_core.orchestration.recovery import Recovery, announce_tasks
 from pynenc_core.orchestration.routing import Routing
 from pynenc_core.orchestration.services import Purging, RunnerDuties, Service, ServiceRole
-from pynenc_core.orchestration.waiting import Interest, Interests
+from pynenc_core.orchestration.stopped_waits import StoppedWaits
+from pynenc_core.orchestration.waiting import Interests
 from pynenc_core.ports.gauge import Gauge
 
 
@@ -34,15 +34,9 @@ class AppOrchestrator(Outcomes, HandClaims, Listings, Upkeep):
         """Block this thread until one of these is final; return which are, () after `timeout` seconds."""
         return self.outside.wait(invocation_ids, timeout)
 
-    def open_arrivals(self, invocation_ids: Collection[str]) -> Interest:
-        """Return what tells which of these invocations are final, as they become so."""
-        return self.outside.open(invocation_ids)
-
-    def break_circle(self, invocation_id: str, runner_id: str) -> None:
-        """If this PAUSED invocation waits in a circle, ask the youngest of those that wait there to give up."""
-        circle = circle_through(self.engine.state, invocation_id)
-        if circle is not None:
-            ask_youngest(self.engine.state, circle, runner_id)
+    def open_stopped_waits(self, runner_id: str, tell: Callable[[], None]) -> StoppedWaits:
+        """Return what waits for the processes of this runner; `tell` is called, from a thread, when one may go on."""
+        return StoppedWaits(self.engine, runner_id, tell)
 
     def wake(self) -> None:
         """Let `await_work` return at once."""

@@ -70,6 +70,8 @@ class Child:
         self._lock = threading.Lock()
         self.sent = 0
         """How many lines it was sent after the first."""
+        self.invocation_ids: tuple[str, ...] = ()
+        """What runs or waits in it, as far as its parent knows."""
         self.stops = False
         """It was asked to stop."""
         self._said = b""
@@ -138,7 +140,7 @@ class Child:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def report(self, reason: str = "", invocation_ids: Sequence[str] = ()) -> ChildReport:
+    def report(self, reason: str = "") -> ChildReport:
         """Return what is known of it."""
         code = self.process.poll()
         return ChildReport(
@@ -147,7 +149,7 @@ class Child:
             alive=code is None,
             exit_code=code,
             exit_reason=reason,
-            invocation_ids=tuple(invocation_ids),
+            invocation_ids=self.invocation_ids,
         )
 
     def _reads(self) -> bool:

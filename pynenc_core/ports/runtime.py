@@ -9,6 +9,7 @@ from threading import Event
 from typing import Protocol, TypeVar
 
 from pynenc_core.model import InvocationRecord, RunnerContext, Signal
+from pynenc_core.ports import control
 from pynenc_core.ports.clock import Clock
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.values import ValueCodec
@@ -119,18 +120,23 @@ class Executor(Protocol):
         ...
 
 
-class Arrivals(Protocol):
-    """News of some invocations, for one waiter."""
+class StoppedWaits(Protocol):
+    """Waits for results in place of worker processes that are stopped meanwhile; looks for circles among them as well."""
 
-    def news(self, timeout: float | None, linger: float) -> frozenset[str]:
-        """Return which became final since the last call, as soon as one has; () after `timeout` seconds or `interrupt`.
-
-        `linger` is for how many seconds after the first to gather more.
-        """
+    def add(self, runner_id: str, invocation_id: str, hold: control.Hold) -> None:
+        """Begin to wait for what a process has said that its invocation waits for."""
         ...
 
-    def interrupt(self) -> None:
-        """Let `news` in another thread return at once, and every later call."""
+    def drop(self, runner_id: str, number: int = 0) -> None:
+        """Wait no more for a process, or only not for what it has given this number."""
+        ...
+
+    def take_over(self) -> list[tuple[str, int, tuple[str, ...]]]:
+        """Return the waits that are over since the last call: process, number, and what is final."""
+        ...
+
+    def close(self) -> None:
+        """End; tolerant of being called twice."""
         ...
 
 
@@ -206,12 +212,8 @@ class Orchestrator(Protocol):
         """
         ...
 
-    def open_arrivals(self, invocation_ids: Collection[str]) -> Arrivals:
-        """Return what tells which of these invocations are final, as they become so."""
-        ...
-
-    def break_circle(self, invocation_id: str, runner_id: str) -> None:
-        """If this PAUSED invocation waits in a circle, ask the youngest of those that wait there to give up."""
+    def open_stopped_waits(self, runner_id: str, tell: Callable[[], None]) -> StoppedWaits:
+        """Return what waits for the processes of this runner; `tell` is called, from a thread, when one may go on."""
         ...
 
     def wait_outside(self, invocation_ids: Collection[str], timeout: float | None) -> frozenset[str]:

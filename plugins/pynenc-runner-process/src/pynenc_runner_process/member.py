@@ -59,6 +59,7 @@ class Member:
     def run(self, record: InvocationRecord) -> None:
         """Give it an invocation."""
         self.phase, self.invocation_id = Phase.RUNNING, record.invocation_id
+        self.child.invocation_ids = (record.invocation_id,)
         self.child.tell(Control(run=record))
 
     def hold(self, hold: Hold) -> None:

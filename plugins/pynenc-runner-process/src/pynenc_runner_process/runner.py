@@ -11,8 +11,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import ClassVar
 
-import attrs
-
 from pynenc_core.errors.base import PynencError
 from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.children import Child
@@ -20,7 +18,6 @@ from pynenc_core.ports.control import REPORT, Hold, Report
 from pynenc_core.ports.forking import ForkServer
 from pynenc_core.ports.workers_runner import WorkersRunner
 from pynenc_runner_process.member import Member, Members, Phase
-from pynenc_runner_process.waits import Waits
 
 _MOST_WAITING = 64  # processes; spec section 4
 _LOOK = 0.5  # seconds between looks at the gauges while anything runs
@@ -54,7 +51,7 @@ class ProcessRunner(WorkersRunner):
         self._may_find_work = True
         self._ends_at = 0.0
         self._forks = ForkServer(lambda: self.app.fork_server_command(self.runner_context))
-        self._waits = Waits(self.app, self.runner_id, tell=self.wake)
+        self._waits = self.app.orchestrator.open_stopped_waits(self.runner_id, tell=self.wake)
 
     def _on_start(self) -> None:
         self._begin_without_workers()
@@ -171,16 +168,8 @@ class ProcessRunner(WorkersRunner):
     def _bury_one(self, worker: Child) -> ChildReport:
         report = super()._bury_one(worker)
         self._waits.drop(worker.runner_id)
-        member = self._members.pop(worker.runner_id)
-        return attrs.evolve(report, invocation_ids=(member.invocation_id,) if member.invocation_id else ())
-
-    def children(self) -> Sequence[ChildReport]:
-        """Return the processes with what runs or waits in them, and those that died lately."""
-        running = {member.runner_id: member.invocation_id for member in list(self._members.values()) if member.invocation_id}
-        return [
-            attrs.evolve(report, invocation_ids=(running[report.runner_id],)) if report.runner_id in running else report
-            for report in super().children()
-        ]
+        del self._members[worker.runner_id]
+        return report
 
     def _on_stop_runner_loop(self) -> None:
         self._ends_at = time.monotonic() + self.conf.grace_period_sec
@@ -191,10 +180,9 @@ class ProcessRunner(WorkersRunner):
     def _on_stop(self) -> None:
         """Wait for what runs; what waits for others is handed back when nothing runs any more, since it might wait for ever."""
         deadline = self._ends_at + _AFTER_GRACE
-        hurried = False
         while any(member.child.alive and not member.held for member in self._members.values()) and time.monotonic() < deadline:
-            if self.hurry.is_set() and not hurried:
-                hurried, deadline = True, time.monotonic() + _IN_A_HURRY
+            if self.hurry.is_set():
+                deadline = min(deadline, time.monotonic() + _IN_A_HURRY)
                 for member in self._members.values():
                     member.child.hurry()
             self.pause(0.2)

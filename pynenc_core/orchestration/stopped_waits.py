@@ -9,8 +9,10 @@ from collections.abc import Callable
 import attrs
 
 from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.orchestration.circles import ask_youngest, circle_through
+from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.waiting import Interest
 from pynenc_core.ports.control import Hold
-from pynenc_core.ports.runtime import Arrivals, RunnerView
 
 _SAFETY_LOOK = 5.0  # seconds: as for every wait, in case a notification was lost
 _CIRCLE_LOOK = 0.25  # seconds a wait lasts before somebody looks whether it can ever end, then four times as many
@@ -36,18 +38,18 @@ class _Wait:
         return len(self.arrived) == len(set(self.hold.awaits)) or now >= min(self.deadline, self.gathers_until)
 
 
-class Waits:
+class StoppedWaits:
     """All waits of a runner's processes, looked after by one thread that is told when something becomes final."""
 
-    def __init__(self, app: RunnerView, runner_id: str, tell: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, runner_id: str, tell: Callable[[], None]) -> None:
         """`tell` is called when one of them is over."""
-        self._app = app
+        self._engine = engine
         self._runner_id = runner_id
         self._tell = tell
         self._changed = threading.Condition()
         self._waits: dict[tuple[str, int], _Wait] = {}
         self._over: list[tuple[str, int, tuple[str, ...]]] = []
-        self._arrivals: Arrivals | None = None
+        self._arrivals: Interest | None = None
         self._anew = False
         """Something else is to be waited for by now."""
         self._ended = False
@@ -100,17 +102,17 @@ class Waits:
             try:
                 self._watch(wanted)
             except BackendUnavailableError as error:
-                self._app.logger.warning("runner %s waits for its store, and processes wait with it: %s", self._runner_id, error)
+                self._engine.logger.warning("runner %s waits for its store, and processes wait with it: %s", self._runner_id, error)
                 with self._changed:
                     self._changed.wait(_AWAY)
             except Exception:
-                self._app.logger.exception("runner %s goes on waiting for results after an error", self._runner_id)
+                self._engine.logger.exception("runner %s goes on waiting for results after an error", self._runner_id)
                 with self._changed:
                     self._changed.wait(_AWAY)
 
     def _watch(self, wanted: set[str]) -> None:
         """Wait for news of these until there are other waits, or for the time after which to look whatever was told."""
-        arrivals = self._app.orchestrator.open_arrivals(wanted)
+        arrivals = Interest(self._engine.state, self._engine.clock, wanted)
         try:
             with self._changed:
                 if self._outdated():
@@ -156,4 +158,6 @@ class Waits:
                 wait.circle_step = min(wait.circle_step * 4, _CIRCLE_LOOK_MOST)
                 wait.circle_look = now + wait.circle_step
         for wait in due:
-            self._app.orchestrator.break_circle(wait.invocation_id, self._runner_id)
+            circle = circle_through(self._engine.state, wait.invocation_id)
+            if circle is not None:
+                ask_youngest(self._engine.state, circle, self._runner_id)
