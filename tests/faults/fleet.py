@@ -175,7 +175,7 @@ class Fleet:
         `variables` are added to its environment; `module` names another module than the project's.
         """
         locator = f"{module or self.project.name}:app"
-        count = {"PYNENC__RUNNER__MAX_THREADS": str(slots), "PYNENC__RUNNER__NUM_PROCESSES": str(slots)}
+        count = {f"PYNENC__RUNNER__{field}": str(slots) for field in ("MAX_THREADS", "NUM_PROCESSES", "MAX_TASKS")}
         name = f"runner-{len(self.hosts) + 1}.log"
         process, log = self.launch("--app", locator, "runner", "start", "--runner", runner, log=name, **{**count, **(variables or {})})
         host = Host(self, runner, slots, process, log)
