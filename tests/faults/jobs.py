@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -27,7 +28,7 @@ def note(what: str, **more: object) -> None:
     assert job is not None
     line = {
         "what": what,
-        "task": job.record.invocation.task_id.rpartition(".")[2],
+        "task": job.record.invocation.task_id.rpartition(".")[2].removeprefix("co_"),
         "invocation": job.invocation_id,
         "runner": job.owner.runner_id,
         "claim": job.owner.claim,
@@ -160,3 +161,47 @@ def fails_once(number: int) -> int:
 def carries(text: str) -> int:
     """Take a large argument; the result is small."""
     return len(text)
+
+
+# As coroutines; in the ledger they go by the name of the plain function.
+
+
+@app.task
+async def co_work(number: int, seconds: float = 0.0) -> int:
+    note("effect")
+    await asyncio.sleep(seconds)
+    return number
+
+
+@app.task
+async def co_gated(gate: str) -> str:
+    note("effect")
+    while not (FOLDER / gate).exists():  # noqa: ASYNC110 - a file tells nobody
+        await asyncio.sleep(0.005)
+    note("passed")
+    return signature()
+
+
+@app.task
+async def co_waits_for_gate(gate: str) -> str:
+    note("effect")
+    return await co_gated(gate).async_result()
+
+
+@app.task
+async def co_tree(depth: int, width: int) -> int:
+    if depth == 0:
+        return 1
+    below = co_tree.parallelize([(depth - 1, width)] * width)
+    return 1 + sum([result async for result in below.async_results()])
+
+
+@app.task
+async def co_leaf(number: int) -> int:
+    return number
+
+
+@app.task
+async def co_parent_of(count: int) -> int:
+    children = co_leaf.parallelize([(number,) for number in range(count)])
+    return sum([result async for result in children.async_results()])

@@ -29,6 +29,16 @@ LINES: list[str] = []
 """The lines of this run."""
 
 
+class Coroutines:
+    """The tasks of a project, coroutines where there are some that do the same as a plain function."""
+
+    def __init__(self, jobs: Any) -> None:
+        self._jobs = jobs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, f"co_{name}", None) or getattr(self._jobs, name)
+
+
 class Scenario:
     """What the tests of this folder are made of; a context, at whose end no process is left."""
 
@@ -56,7 +66,7 @@ class Scenario:
     @property
     def jobs(self) -> Any:
         """The module with the tasks."""
-        return self.project.jobs
+        return Coroutines(self.project.jobs) if self.runner == "asyncio" else self.project.jobs
 
     @property
     def strain(self) -> float:

@@ -16,7 +16,7 @@ from faults.scenario import Scenario
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
-BOTH = ("persistent-process", "thread")
+RUNNERS = ("persistent-process", "thread", "asyncio")
 
 
 def test_a_worker_killed_amid_500_tasks(scenario: MakeScenario) -> None:
@@ -31,7 +31,7 @@ def test_a_worker_killed_amid_500_tasks(scenario: MakeScenario) -> None:
         assert sum(it.record(each).state.crashes for each in group) == found.duplicated
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_a_whole_runner_killed_and_another_one_started(scenario: MakeScenario, runner: str) -> None:
     with scenario("kill-the-tree", runner) as it:
         host = it.fleet.start(runner, 2)
@@ -96,7 +96,7 @@ class Killer:
         return not self._it.project.app.wait(self._it.accepted, timeout=seconds)[1]
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize(
     ("tasks", "seconds"),
     [pytest.param(600, 3.0, marks=pytest.mark.smoke, id="smoke"), pytest.param(8000, 20.0, marks=pytest.mark.full, id="full")],

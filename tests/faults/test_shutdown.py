@@ -15,7 +15,7 @@ from pynenc_core.model import InvocationHistory
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
-BOTH = ("persistent-process", "thread")
+RUNNERS = ("persistent-process", "thread", "asyncio")
 GIVEN_BACK = frozenset({Status.KILLED, Status.REROUTED})
 
 
@@ -39,7 +39,7 @@ def claims_later_than(it: Scenario, host: Host, instant: float) -> int:
     return sum(entry.at > instant and f"-{host.pid}-" in entry.status_record.runner_id for entry in entries)
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_a_stop_drains_hands_back_and_exits_with_0(scenario: MakeScenario, runner: str) -> None:
     with scenario("sigterm", runner, grace=2.0) as it:
         host = it.fleet.start(runner, 3)
@@ -65,7 +65,7 @@ def test_a_stop_drains_hands_back_and_exits_with_0(scenario: MakeScenario, runne
         it.finish(extra=4)
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_a_second_signal_hands_back_at_once(scenario: MakeScenario, runner: str) -> None:
     with scenario("sigterm-twice", runner, grace=1000.0) as it:
         host = it.fleet.start(runner, 2)
@@ -86,14 +86,14 @@ def test_a_second_signal_hands_back_at_once(scenario: MakeScenario, runner: str)
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_rolling_replacement(scenario: MakeScenario, runner: str) -> None:
     with scenario("F25", runner, seed=25, grace=0.5) as it:
         roll(it, hosts=2, tasks=30, longest=2.0)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_rolling_replacement_of_four(scenario: MakeScenario, runner: str) -> None:
     with scenario("F25-full", runner, seed=25, grace=1.0) as it:
         roll(it, hosts=4, tasks=80, longest=6.0)

@@ -10,7 +10,7 @@ from faults.scenario import Scenario
 from pynenc_core.model import Query
 from pynenc_core.status import Status
 
-BOTH = ("persistent-process", "thread")
+RUNNERS = ("persistent-process", "thread", "asyncio")
 MOST = 300.0  # MiB
 
 
@@ -24,7 +24,7 @@ def finish_counted(it: Scenario, expected: int) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 def test_a_tree_of_depth_10_on_one_slot(scenario: MakeScenario, runner: str) -> None:
     with scenario("F20", runner) as it:
         it.fleet.start(runner, 1)
@@ -34,7 +34,7 @@ def test_a_tree_of_depth_10_on_one_slot(scenario: MakeScenario, runner: str) -> 
         finish_counted(it, 2047)
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@pytest.mark.parametrize("runner", RUNNERS)
 @pytest.mark.parametrize("slots", [1, 4])
 def test_a_parent_of_2000_children(scenario: MakeScenario, runner: str, slots: int) -> None:
     with scenario(f"F21-{slots}", runner) as it:
