@@ -14,11 +14,12 @@ from pynenc_core.orchestration.endings import recent_ends, report_of
 
 MIB = 220
 """For a runner, two workers of 35 MiB each, and not for a task that takes 400."""
+TWO_PROCESSES = {"PYNENC__RUNNER__MAX_PROCESSES": "2", "PYNENC__RUNNER__MAX_THREADS": "1"}
 
 
-@pytest.mark.smoke
-def test_the_end_of_a_child_without_memory_is_recognised(scenario: MakeScenario, tmp_path: Path) -> None:
-    with little_memory(MIB, tmp_path / "root") as group, scenario("F06", "persistent-process") as it:
+@pytest.mark.parametrize("runner", [pytest.param("persistent-process", marks=pytest.mark.smoke), "multi-thread"])
+def test_the_end_of_a_child_without_memory_is_recognised(scenario: MakeScenario, tmp_path: Path, runner: str) -> None:
+    with little_memory(MIB, tmp_path / "root") as group, scenario("F06", runner) as it:
         starve(it, group)
 
 
@@ -29,7 +30,7 @@ def test_where_no_group_can_be_made_one_that_looks_like_it_shows_the_same(scenar
 
 def starve(it: Scenario, group: Group) -> None:
     """Let one task take more than there is, while others run beside it."""
-    host = it.fleet.start(it.runner, 2, group.variables)
+    host = it.fleet.start(it.runner, 2, {**group.variables, **TWO_PROCESSES})
     (hungry,) = it.accept([it.jobs.hungry(400 if group.real else 1)])
     it.ledger.wait_for(1)
     (victim,) = [line.pid for line in it.ledger.lines()]

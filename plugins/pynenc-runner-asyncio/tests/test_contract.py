@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pynenc_testkit.contracts import PluginContract, RunnerContract
+from pynenc_testkit.contracts import PluginContract, RunnerContract, ShutdownReportContract
 
 
 class TestPlugin(PluginContract):
@@ -12,5 +12,10 @@ class TestPlugin(PluginContract):
 
 
 class TestRunner(RunnerContract):
+    runner: ClassVar[str] = "asyncio"
+    own_processes: ClassVar[bool] = False
+
+
+class TestShutdownReport(ShutdownReportContract):
     runner: ClassVar[str] = "asyncio"
     own_processes: ClassVar[bool] = False
