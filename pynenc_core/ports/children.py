@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -18,6 +19,8 @@ from typing import Protocol
 from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.control import Control, line
 from pynenc_core.ports.gauge import Gauge
+
+_PATIENCE = struct.pack("ll", 10, 0)  # a timeval: seconds for which a child need not read what it is told
 
 
 class Process(Protocol):
@@ -67,6 +70,7 @@ class Child:
         """Start the process; `ended` is called from a thread at the moment it ends. Raises OSError when it cannot start."""
         self.started_at = time.monotonic()
         self._control, theirs = socket.socketpair()
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
         self._lock = threading.Lock()
         self.sent = 0
         """How many lines it was sent after the first."""
@@ -162,7 +166,10 @@ class Child:
 
     def _send(self, what: bytes) -> None:
         with self._lock, contextlib.suppress(OSError):
-            self._control.sendall(what)
+            try:
+                self._control.sendall(what)
+            except BlockingIOError:  # it does not read, and has half a line: nothing more can be told to it
+                self.process.send_signal(signal.SIGKILL)
 
     def _watch(self, ended: Callable[[], None]) -> None:
         self.process.wait()

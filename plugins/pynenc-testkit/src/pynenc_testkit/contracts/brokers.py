@@ -89,6 +89,11 @@ class BrokerContract(StorageSubject):
         store.broker.close()
         assert foreign.broker.take(["q"], 1, 0) == ("a",)
 
+    def test_one_that_was_closed_connects_anew_at_the_next_call(self, store: Store) -> None:
+        store.broker.publish(entries(("a", 1.0)))
+        store.broker.close()
+        assert store.broker.take(["q"], 1, 0) == ("a",)
+
 
 class SharedBrokerContract(BrokerContract):
     """What a broker does besides whose spec says that it crosses processes."""

@@ -6,7 +6,7 @@ from pynenc_core.model import Limit, Payload, Query
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import Opener, StorageSubject
 from pynenc_testkit.samples import batch, blob, change, finish, found, history, holders, ids, new, record, running, submit, written
-from pynenc_testkit.stores import Store
+from pynenc_testkit.stores import PATIENCE, Store
 
 FIRST, SECOND = blob(b"first"), blob(bytes(range(256)) * 40, piece=1000)
 
@@ -165,6 +165,20 @@ class UpkeepRules(StorageSubject):
         store.close()
         assert found(other) == ["a"]
         written(other, change(record(other, "a"), Status.CANCELLED))
+
+    def test_a_store_that_was_closed_connects_anew_at_the_next_call(self, store: Store, other: Store) -> None:
+        """A process that is stopped while its invocation waits keeps no connection, and goes on later."""
+        held = running(store, "a")
+        store.state.watch({"a"}).close()
+        store.close()
+        written(store, change(held, Status.PAUSED, awaits=("b",)))
+        store.close()
+        watch = store.state.watch({"a"})
+        try:
+            written(other, change(record(other, "a"), Status.CANCELLED))
+            assert watch.wait(PATIENCE) == {"a"}
+        finally:
+            watch.close()
 
     def test_preparing_again_changes_nothing(self, store: Store, opened: Opener) -> None:
         finish(store, running(store, "a"))
