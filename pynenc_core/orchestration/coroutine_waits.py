@@ -92,11 +92,17 @@ class CoroutineWaits:
     def _tell(self) -> None:
         """Let the thread that waits look at what is open now."""
         with self._lock:
-            self._changed = True
-            if self._interest is not None:
-                self._interest.interrupt()
+            told, self._changed = self._changed, True
+            waits = self._interest is not None
+        if waits and not told:
+            self._hand(self._interrupt)  # not here: what it waits with may be the store's
 
     # In a thread.
+
+    def _interrupt(self) -> None:
+        with self._lock:
+            if self._changed and self._interest is not None:
+                self._interest.interrupt()
 
     def _serve(self) -> None:
         while True:
