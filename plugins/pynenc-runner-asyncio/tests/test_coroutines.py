@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pynenc_core import Pynenc, PynencBuilder
-from pynenc_core.errors.invocations import InvocationTimeoutError, WaitDepthError
+from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationTimeoutError, WaitDepthError
 from pynenc_core.errors.runners import LoopBlockedError
 from pynenc_core.identifiers import new_id
 from pynenc_core.orchestration.shared_loop import Run
@@ -310,6 +310,44 @@ def test_a_stop_cancels_what_was_handed_back(caplog: pytest.LogCaptureFixture) -
     assert ways_out == ["taken"] * 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pynenc-loop")]
     app.close()
+
+
+def test_a_stop_does_not_wait_for_a_loop_that_is_blocked(caplog: pytest.LogCaptureFixture) -> None:
+    blocked, goes_on = threading.Event(), threading.Event()
+    app = app_of_its_own(runner={"grace_period_sec": 0.2})
+    with runner_of(app):
+
+        @app.task
+        async def blocking() -> None:
+            blocked.set()
+            goes_on.wait(PATIENCE)
+
+        invocation = blocking()
+        assert blocked.wait(PATIENCE)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5.0
+    assert (invocation.status, invocation.record.state.interruptions) == (Status.REROUTED, 1)
+    assert "the event loop does not answer, and is left behind" in caplog.text
+    goes_on.set()
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name == "pynenc-loop"], "its end")
+    app.close()
+
+
+def test_two_that_wait_for_each_other_are_told() -> None:
+    ids: dict[str, str] = {}
+    with working_app() as app:
+
+        @app.task
+        async def waits(other: str) -> None:
+            while other not in ids:  # noqa: ASYNC110 - set by the test's thread
+                await asyncio.sleep(0.005)
+            await app.get_invocation(ids[other]).async_result()
+
+        first, second = waits("second"), waits("first")
+        ids.update(first=first.invocation_id, second=second.invocation_id)
+        for each in (first, second):
+            with pytest.raises(ConcurrencyDeadlockError):
+                each.get_result(PATIENCE)
 
 
 def test_one_that_swallows_its_cancellation_is_left_behind() -> None:
