@@ -18,7 +18,7 @@ from pynenc_core.ports.runner import BaseRunner
 _SOON = 2.0  # seconds: a child that dies sooner after its start, and had no work, is started again with growing delays
 _DELAY_MOST = 30.0
 _OVERRUN = 0.5  # seconds that a child has for ending by itself what has run too long
-_REMEMBERED = 20  # dead children, for the report of a shutdown
+_REMEMBERED = 20  # children that died, for the report of a shutdown
 
 
 class WorkersRunner(BaseRunner):
@@ -59,7 +59,7 @@ class WorkersRunner(BaseRunner):
         return [worker.runner_id for worker in list(self._workers) if worker.alive]
 
     def children(self) -> Sequence[ChildReport]:
-        """Return the workers, and those that died lately."""
+        """Return the workers, and those that died lately otherwise than by ending as they should."""
         return [*(worker.report() for worker in list(self._workers)), *self._dead]
 
     @property
@@ -113,7 +113,9 @@ class WorkersRunner(BaseRunner):
 
     def _bury(self) -> None:
         for worker in [worker for worker in self._workers if not worker.alive]:
-            self._dead.append(self._bury_one(worker))
+            report = self._bury_one(worker)
+            if report.exit_code:  # one that ended as it should tells nobody anything
+                self._dead.append(report)
             self._workers.remove(worker)  # last: while the store is away it stays, and is tried again
             self._ends.pop(worker.runner_id, None)
             worker.close()

@@ -124,7 +124,7 @@ def test_each_invocation_has_a_process_of_its_own_that_ends_with_it(projects: Ma
         assert len(pids) == 8
         assert os.getpid() not in {parent for _, _, parent in results}, "none is forked from a process with threads"
         eventually(lambda: not any(map(psutil.pid_exists, pids)), "their processes to end", START)
-        assert [child.exit_code for child in runner.children() if child.pid in pids] == [0] * 8
+        assert not any(child.pid in pids for child in runner.children()), "what ends as it should is nothing to tell of"
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.full)])
@@ -163,7 +163,11 @@ def test_a_server_that_is_killed_is_replaced_and_what_ran_under_it_is_handed_on(
         os.kill(server, signal.SIGKILL)
         _, _, other = project.jobs.whoami(2).get_result(START)
         assert other != server
-        assert not any(child.alive and not psutil.pid_exists(child.pid) for child in runner.children())
+        eventually(
+            lambda: all(psutil.pid_exists(child.pid) for child in runner.children() if child.alive),
+            "the runner to know who is dead",
+            START,
+        )
 
 
 def test_how_a_process_ended_is_told(projects: MakeProject) -> None:
