@@ -208,7 +208,7 @@ class BaseRunner(RunnerLifecycle):
         """How many invocations may run at once."""
 
     def children(self) -> Sequence[ChildReport]:
-        """Return the child processes that this runner has, and those that died lately; none by default."""
+        """Return the child processes that this runner has, and those that lately ended otherwise than they should; none by default."""
         return ()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from pynenc_core.orchestration.endings import recent_ends, report_of
 
 MIB = 220
 """For a runner, two workers of 35 MiB each, and not for a task that takes 400."""
+MOST = 1000
+"""How gladly the kernel kills a process, at most."""
 TWO_PROCESSES = {"PYNENC__RUNNER__MAX_PROCESSES": "2", "PYNENC__RUNNER__MAX_THREADS": "1"}
 
 
-@pytest.mark.parametrize("runner", [pytest.param("persistent-process", marks=pytest.mark.smoke), "multi-thread"])
+@pytest.mark.parametrize("runner", [pytest.param("persistent-process", marks=pytest.mark.smoke), "multi-thread", "process"])
 def test_the_end_of_a_child_without_memory_is_recognised(scenario: MakeScenario, tmp_path: Path, runner: str) -> None:
     with little_memory(MIB, tmp_path / "root") as group, scenario("F06", runner) as it:
         starve(it, group)
@@ -35,27 +38,32 @@ def starve(it: Scenario, group: Group) -> None:
     it.ledger.wait_for(1)
     (victim,) = [line.pid for line in it.ledger.lines()]
     others = it.accept(it.jobs.work.parallelize([(number, 0.02) for number in range(60)]))
+    first, then = (int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in (victim, host.pid))
+    assert first > then or first == MOST, "the kernel should kill a worker rather than the runner"
     group.starve(victim)
     it.wait_until_final()
     assert hungry.get_result().endswith("/2"), "the second execution ends"
     assert [each.get_result() for each in others] == list(range(60))
     assert host.exit_code is None
 
-    told = "killed by SIGKILL: out of memory (cgroup oom_kill rose from 0 to 1)"
-    assert told in host.said()
-    assert any(told in entry.status_record.reason for entry in hungry.history)
-    assert it.record(hungry).state.crashes == 1
-    assert {it.record(each).state.crashes for each in others} == {0}
-    ends = recent_ends(it.project.app.state_backend)
-    assert told in {end.reason for end in ends.values()}
-
     assert host.stop() == 0
-    (report,) = filter(None, (report_of(it.project.app.state_backend, name) for name in recent_ends(it.project.app.state_backend)))
-    assert [child.exit_reason for child in report.children if not child.alive] == [told]
+    ends = recent_ends(it.project.app.state_backend)
+    (report,) = filter(None, (report_of(it.project.app.state_backend, name) for name in ends))
+    dead = [child.exit_reason for child in report.children if child.exit_code]
+    kills = len(dead)
+    # the kernel may kill another worker before the memory of the first one is free again
+    assert 1 <= kills <= 2
+    for reason in dead:
+        assert re.fullmatch(r"killed by SIGKILL: out of memory \(cgroup oom_kill rose from [01] to [12]\)", reason)
+        assert reason in host.said()
+        assert reason in {end.reason for end in ends.values()}
+    assert any(reason in entry.status_record.reason for entry in hungry.history for reason in dead)
+    assert it.record(hungry).state.crashes == 1
+    assert sum(it.record(each).state.crashes for each in others) <= kills - 1
     if group.real:
         assert report.cgroup is not None
-        assert (report.cgroup.limit_bytes, report.cgroup.oom_kills) == (MIB << 20, 1)
-    it.finish(extra=1)
+        assert (report.cgroup.limit_bytes, report.cgroup.oom_kills) == (MIB << 20, kills)
+    it.finish(extra=kills)
 
 
 def test_the_group_is_gone_after_a_failure(tmp_path: Path) -> None:

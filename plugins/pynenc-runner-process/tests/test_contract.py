@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pynenc_testkit.contracts import PluginContract, RunnerContract
+from pynenc_testkit.contracts import PluginContract, RunnerContract, ShutdownReportContract
 
 
 class TestPlugin(PluginContract):
@@ -14,3 +14,7 @@ class TestPlugin(PluginContract):
 class TestRunner(RunnerContract):
     runner: ClassVar[str] = "process"
     tree: ClassVar[tuple[int, int]] = (6, 2)
+
+
+class TestShutdownReport(ShutdownReportContract):
+    runner: ClassVar[str] = "process"

@@ -98,7 +98,7 @@ class ShutdownReportContract(RunnerSubject):
         assert runner.stop() == 0
         report = report_of(project.app.state_backend, dead.parent_id)
         assert report is not None
-        assert [(child.runner_id, child.exit_code, child.exit_reason) for child in report.children if not child.alive] == [
+        assert [(child.runner_id, child.exit_code, child.exit_reason) for child in report.children if child.exit_code] == [
             (dead.runner_id, -9, "killed by SIGKILL")
         ]
 
