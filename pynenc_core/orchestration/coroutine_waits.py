@@ -31,9 +31,11 @@ class _Wait:
     linger: float
     loop: Any
     future: Any
-    """Gets what became final, () at the deadline, or what the wait raises; always, also after the coroutine was cancelled."""
+    """Done when the coroutine may go on; always at some time, also after it was cancelled."""
     given_up: bool = False
     arrived: frozenset[str] = frozenset()
+    """What became final; nothing at the deadline."""
+    failure: BaseException | None = None
 
 
 class CoroutineWaits:
@@ -69,25 +71,32 @@ class CoroutineWaits:
             except asyncio.CancelledError as error:
                 cancelled, wait.given_up = error, True
                 self._tell()
-        if cancelled is not None:
-            wait.future.exception()  # nobody's any more
-            raise cancelled
+        failure, wait.failure = cancelled or wait.failure, None
+        if isinstance(failure, TaskCancelled) and not self._job.tell_once():
+            await asyncio.sleep(_ARRIVAL)  # it is told by a cancellation, which is on its way
         try:
-            arrived: frozenset[str] = wait.future.result()
-        except TaskCancelled:
-            if not self._job.tell_once():  # it is told by a cancellation, which is on its way
-                await asyncio.sleep(_ARRIVAL)
-            raise
-        return arrived
+            if failure is not None:
+                raise failure
+        finally:
+            del failure, cancelled  # a traceback refers to this frame
+        return wait.arrived
 
     def _add(self, wait: _Wait) -> None:
         with self._lock:
             self._open.append(wait)
             first, self._served = not self._served, True
         if first:
-            wait.loop.call_soon(self._hand, self._serve)  # not before all that begin to wait just now are here
+            wait.loop.call_soon(self._fetch)  # not before all that begin to wait just now are here
         else:
             self._tell()
+
+    def _fetch(self) -> None:
+        try:
+            self._hand(self._serve)
+        except RuntimeError as error:  # the process can start no thread
+            with self._lock:
+                waits, self._open, self._served = self._open, [], False
+            self._answer(waits, error)
 
     def _tell(self) -> None:
         """Let the thread that waits look at what is open now."""
@@ -142,7 +151,10 @@ class CoroutineWaits:
                 pausing.end(job)
             except BaseException as error:  # noqa: BLE001 - as above
                 failure = error
-        return last, failure
+        try:
+            return last, failure
+        finally:
+            del failure  # its traceback refers to this frame
 
     def _open_now(self) -> list[_Wait]:
         with self._lock:
@@ -193,7 +205,5 @@ class CoroutineWaits:
 
 def _fulfil(waits: Sequence[_Wait], failure: BaseException | None) -> None:
     for wait in waits:
-        if failure is None:
-            wait.future.set_result(wait.arrived)
-        else:
-            wait.future.set_exception(failure)
+        wait.failure = failure
+        wait.future.set_result(None)

@@ -87,8 +87,9 @@ class SharedLoop:
 
     def begin(self, runs: Sequence[Run]) -> None:
         """Run these; call it from any thread."""
-        self._inbox.extend(runs)
-        self._soon(self._take_inbox)
+        if runs:
+            self._inbox.extend(runs)
+            self._soon(self._take_inbox)
 
     def later(self, seconds: float, act: Callable[[], object]) -> None:
         """Call something on the loop in a while; call it from any thread."""
@@ -120,6 +121,7 @@ class SharedLoop:
         with contextlib.suppress(Exception):  # nobody is left who could be told
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
+        self._busy.set()  # whoever watches sees that it is over
 
     def _take_inbox(self) -> None:
         while self._inbox:
@@ -129,7 +131,7 @@ class SharedLoop:
                 run.job.stop_coroutine, run.job.throw = partial(self._soon, self._stop, run), partial(self._soon, self._throw, run)
             run.task = task = self._loop.create_task(self._main(run), context=run.context)
             task.add_done_callback(partial(self._done, run))
-        self._busy.set()
+            self._busy.set()
 
     async def _main(self, run: Run) -> None:
         try:
