@@ -61,6 +61,14 @@ def drain(count: int) -> None:
     print(f"drain={count / (time.perf_counter() - began)}")
 
 
+def burst(count: int) -> None:
+    """Enqueue, drain and fetch, all at once, with a runner that has run something already."""
+    began = time.perf_counter()
+    results = nothing.parallelize([(n,) for n in range(count)]).ordered_results(600)
+    must(results == list(range(count)), "the results are right")
+    print(f"drain={count / (time.perf_counter() - began)}")
+
+
 def enqueue(count: int) -> None:
     """Enqueue one by one, with nobody to run them."""
     nothing(0)
