@@ -22,7 +22,7 @@ def redact_url(url: str) -> str:
     "@" is hidden. Text without "://" comes back as it is.
     """
     scheme, mark, rest = url.partition("://")
-    if not mark:
+    if not mark or (rest.startswith("/") and not {"@", "?", "#"}.intersection(rest)):  # a plain path: no host, nothing after it
         return url
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     path = re.split(r"[?#]", rest, maxsplit=1)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import cast, get_type_hints
 
 import attrs
@@ -104,6 +105,11 @@ def _section(name: str, cls: object, target: str) -> Section:
         raise SettingsClassError(target, name, problem)
     if cls.__setattr__ is not SettingsSection.__setattr__:
         raise SettingsClassError(target, name, _OWN_SETATTR)
+    return Section(name, cls, _fields(name, cls, target))
+
+
+@cache  # a forked worker has it from the process that forks; evaluating the core's annotations takes 2 ms
+def _fields(name: str, cls: type[SettingsSection], target: str) -> Mapping[str, FieldInfo]:
     try:
         hints = get_type_hints(cls, include_extras=True)
     except NameError as error:
@@ -115,4 +121,4 @@ def _section(name: str, cls: object, target: str) -> Section:
             raise SettingsClassError(target, name, problem)
         summary, secret = field.metadata.get("summary", ""), field.metadata.get("secret", False)
         fields[field.name] = FieldInfo(field.name, hints[field.name], field.default, summary, secret)
-    return Section(name, cls, fields)
+    return fields

@@ -45,8 +45,19 @@ class Discovery:
     public_plugins: tuple[str, ...] = ()
 
 
+_kept: dict[str, Discovery] = {}
+"""What `keep_discovery` has read."""
+
+
+def keep_discovery() -> None:
+    """Read the entry points now, for this process and all that are forked from it: what is installed later, none of them has imported."""
+    _kept[PROJECT] = discover()
+
+
 def discover(group: str = PROJECT) -> Discovery:
-    """Read the entry points of `group` from the metadata of every installed distribution."""
+    """Read the entry points of `group` from the metadata of every installed distribution, unless that was done to be kept."""
+    if group in _kept:
+        return _kept[group]
     from importlib.metadata import (
         PackageNotFoundError,
         distribution,

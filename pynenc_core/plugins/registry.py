@@ -18,6 +18,9 @@ _UNMARKED = "it is not marked with @hookimpl"
 _EMPTY = "it implements no hook of this project (is anything marked with @hookimpl?)"
 _REFUSED_KINDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
+_HOOKS = type("Hooks", (), {name: found for hook in ALL_HOOKS for name, found in vars(hook).items() if name.startswith(f"{PROJECT}_")})
+"""All hooks in one class: pluggy looks at each attribute of what it is given, and every class has 26 of `object` (5 ms for all)."""
+
 
 @attrs.frozen(eq=False)
 class Implementation:
@@ -39,8 +42,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._pluggy = pluggy.PluginManager(PROJECT)
-        for hook in ALL_HOOKS:
-            self._pluggy.add_hookspecs(hook)
+        self._pluggy.add_hookspecs(_HOOKS)
         self._hooks = frozenset(vars(self._pluggy.hook))
         self._distributions: dict[str, str] = {}
         self._order: dict[str, tuple[Implementation, ...]] = {}
@@ -122,7 +124,7 @@ class Registry:
                 if found.plugin is plugin and (problem := self._problem(caller, found)):
                     raise PluginHookNameError(name, distribution, caller.name, problem)
         implemented = {caller.name for caller in callers}
-        for hook in sorted(self._hooks - implemented):
+        for hook in sorted((self._hooks - implemented).intersection(dir(plugin))):
             if callable(inspect.getattr_static(plugin, hook, None)):
                 raise PluginHookNameError(name, distribution, hook, _UNMARKED)
         if not implemented:

@@ -21,8 +21,11 @@ from typing import Any
 
 import msgspec
 
+from pynenc_core.config import CORE_SECTIONS
+from pynenc_core.configuration.sections import Sections
 from pynenc_core.errors.base import PynencError
 from pynenc_core.plugins import PluginManager
+from pynenc_core.plugins.discovery import keep_discovery
 from pynenc_core.ports.forking import ForkReport
 from pynenc_core.worker import program
 from pynenc_core.worker.parent import take_control
@@ -46,11 +49,14 @@ class _Server:
         sys.path[:] = start.path
         for module in start.modules:
             importlib.import_module(module)
+        keep_discovery()
         PluginManager().load()  # for their modules: each worker has a manager of its own
+        Sections(CORE_SECTIONS, dict)  # for what it keeps of these classes
         if start.app is None:
             return ""
         try:
             self._preloaded = program.load_app(start.app)
+            self._preloaded.store_specs()  # asks the plugins, which is half of what is left of a start
         except (PynencError, ImportError) as error:
             return str(error)
         if left := _other_threads():

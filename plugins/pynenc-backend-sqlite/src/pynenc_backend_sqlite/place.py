@@ -82,10 +82,12 @@ def network_file_system(directory: Path, mounts: Path) -> str:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""
-    real, best, kind = directory.resolve(), Path(), ""
+    real, best, kind = f"{directory.resolve()}/", "", ""  # as text: each process that opens a file comes here, and paths take 1 ms
     for line in lines:
         _, point, found, *_ = line.split(" ")
-        mounted = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point))
-        if real.is_relative_to(mounted) and len(mounted.parts) >= len(best.parts):
+        if "\\" in point:
+            point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)  # noqa: PLW2901 - the same, as it is called
+        mounted = f"{point.rstrip('/')}/"
+        if real.startswith(mounted) and len(mounted) >= len(best):
             best, kind = mounted, found
     return kind if kind in NETWORK_FILE_SYSTEMS else ""
