@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import cast, get_type_hints
 
 import attrs
@@ -95,6 +94,8 @@ class Sections:
 _TAKEN = "the core has a section or a setting of that name"
 _NO_SUBCLASS = "it is not an attrs class derived from SettingsSection"
 _OWN_SETATTR = "it has validators, converters or a __setattr__ of its own, past which no assignment can be checked"
+_hints: dict[object, dict[str, object]] = {}
+"""The annotations of settings classes, evaluated once for a process and those forked from it: the core's take 2 ms."""
 
 
 def _section(name: str, cls: object, target: str) -> Section:
@@ -105,15 +106,11 @@ def _section(name: str, cls: object, target: str) -> Section:
         raise SettingsClassError(target, name, problem)
     if cls.__setattr__ is not SettingsSection.__setattr__:
         raise SettingsClassError(target, name, _OWN_SETATTR)
-    return Section(name, cls, _fields(name, cls, target))
-
-
-@cache  # a forked worker has it from the process that forks; evaluating the core's annotations takes 2 ms
-def _fields(name: str, cls: type[SettingsSection], target: str) -> Mapping[str, FieldInfo]:
     try:
-        hints = get_type_hints(cls, include_extras=True)
+        hints = _hints.get(cls) or get_type_hints(cls, include_extras=True)
     except NameError as error:
         raise SettingsClassError(target, name, describe(error)) from error
+    _hints[cls] = hints
     fields: dict[str, FieldInfo] = {}
     for field in attrs.fields(cast("type[attrs.AttrsInstance]", cls)):
         if field.default is attrs.NOTHING or isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
@@ -121,4 +118,4 @@ def _fields(name: str, cls: type[SettingsSection], target: str) -> Mapping[str, 
             raise SettingsClassError(target, name, problem)
         summary, secret = field.metadata.get("summary", ""), field.metadata.get("secret", False)
         fields[field.name] = FieldInfo(field.name, hints[field.name], field.default, summary, secret)
-    return fields
+    return Section(name, cls, fields)

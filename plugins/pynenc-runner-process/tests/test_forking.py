@@ -176,7 +176,8 @@ def test_how_a_process_ended_is_told(projects: MakeProject) -> None:
     with running(project) as runner:
         dies = project.jobs.die(int(signal.SIGSEGV))
         eventually(lambda: dies.status is Status.QUARANTINED, "it to be set aside", START)
-        (child,) = [child for child in runner.children() if dies.invocation_id in child.invocation_ids]
+        eventually(lambda: any(child.exit_reason for child in runner.children()), "its end to be told", START)  # a moment later
+        (child,) = [child for child in runner.children() if dies.invocation_id in child.invocation_ids and child.exit_reason]
         assert (child.alive, child.exit_code) == (False, -signal.SIGSEGV)
         assert "SIGSEGV" in child.exit_reason
         assert "SIGSEGV" in dies.history[-1].status_record.reason

@@ -86,7 +86,7 @@ def network_file_system(directory: Path, mounts: Path) -> str:
     for line in lines:
         _, point, found, *_ = line.split(" ")
         if "\\" in point:
-            point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)  # noqa: PLW2901 - the same, as it is called
+            point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
         mounted = f"{point.rstrip('/')}/"
         if real.startswith(mounted) and len(mounted) >= len(best):
             best, kind = mounted, found
