@@ -308,6 +308,7 @@ def test_the_runners_are_listed_and_what_one_told_when_it_stopped_is_shown(desk:
     assert line["heard_sec_ago"] < START
     assert "has no report of a shutdown" in desk.run("runner", "show", context.runner_id, code=3)
 
+    desk.app.orchestrator.store_runner_context(context)  # the command before has closed the app; a runner has it open
     desk.app.report_shutdown(context, signal.SIGTERM)
     desk.app.retire(context)
     state.forget_runners([context.runner_id])
