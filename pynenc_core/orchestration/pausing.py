@@ -168,7 +168,7 @@ class Pausing:
         interest.close()
         with self._courier.nothing_in_flight():
             self._engine.disconnect()
-        return hold(wanted, timeout, linger)
+        return hold(wanted, timeout, linger, interest)
 
     def _break_circle(self, job: Job) -> None:
         circle = circle_through(self._engine.state, job.invocation_id)

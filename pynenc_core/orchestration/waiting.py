@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from pynenc_core.ports.clock import Clock
 from pynenc_core.ports.state_backend import BaseStateBackend
@@ -29,6 +29,8 @@ class Interest:
         self.in_use = False
         """Some thread waits here; others need an interest of their own, since each piece of news reaches one of them."""
         self.interrupted = False
+        self.when_interrupted: Callable[[], None] | None = None
+        """Called by `interrupt`: where somebody else waits in place of this."""
 
     def covers(self, invocation_ids: Collection[str]) -> bool:
         """Return whether this interest includes all of these."""
@@ -99,6 +101,8 @@ class Interest:
         self.interrupted = True
         self._ended.set()
         self.close()
+        if self.when_interrupted is not None:
+            self.when_interrupted()
 
     def close(self) -> None:
         """End the watch; what has arrived stays known."""

@@ -24,11 +24,21 @@ def seconds(arguments: Mapping[str, object] | None, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+class Interruption(Protocol):
+    """Whether a wait is to be given up, since something else is to be waited for by now."""
+
+    interrupted: bool
+    when_interrupted: Callable[[], None] | None
+    """Called, from any thread, when it becomes so."""
+
+
 class Hold(Protocol):
     """Waits in place of an invocation whose process may be stopped meanwhile."""
 
-    def __call__(self, awaits: Collection[str], timeout: float | None, linger: float) -> frozenset[str]:
-        """Return which of these invocations are final, when one is; () after `timeout` seconds or when a request has come.
+    def __call__(self, awaits: Collection[str], timeout: float | None, linger: float, interruption: Interruption) -> frozenset[str]:
+        """Return which of these invocations are final, when one is.
+
+        Returns () after `timeout` seconds, when a request has come for the invocation, and when it is interrupted.
 
         Raises WaitDepthError when too many wait already.
         """

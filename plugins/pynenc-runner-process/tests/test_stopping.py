@@ -22,6 +22,7 @@ SOURCE = dedent(
     '''
     from __future__ import annotations
 
+    import asyncio
     import os
     import threading
     from pathlib import Path
@@ -71,6 +72,18 @@ SOURCE = dedent(
     @app.task
     def leaf(x: int) -> int:
         return x
+
+
+    @app.task
+    async def beside_itself(name: str) -> str:
+        """Wait for a gate that another coroutine of the same invocation opens, later, after a wait of its own."""
+        async def open_it() -> None:
+            await asyncio.sleep(0.3)
+            await leaf(1).async_result()
+            (FOLDER / name).touch()
+
+        opened, _ = await asyncio.gather(gate(name).async_result(), open_it())
+        return opened
 
 
     @app.task
@@ -234,6 +247,12 @@ def test_where_something_else_runs_in_it_a_process_is_not_stopped_and_takes_no_s
         assert project.jobs.leaf(7).get_result(START) == 7
         (project.folder / "a").touch()
         assert waits.get_result(START) > before
+
+
+def test_coroutines_go_on_while_one_of_them_waits(projects: MakeProject) -> None:
+    project = projects(num_processes=2)
+    with running(project):
+        assert project.jobs.beside_itself("a").get_result(START) == "a"
 
 
 def test_a_chain_deeper_than_may_wait_is_refused_and_leaves_nothing_stopped(projects: MakeProject) -> None:
