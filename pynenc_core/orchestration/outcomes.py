@@ -84,20 +84,26 @@ class Outcomes:
     def end_overdue(self, runner_id: str, invocation_id: str) -> int:
         """Move on all that a runner owned which was killed since this invocation overran its hard timeout; return how many.
 
-        That one's attempt ends with HardTimeoutError, unless its outcome was written before; the others are handed back as
-        interruptions. Call it when the runner is dead. Raises BackendUnavailableError.
+        The attempt of that one ends with HardTimeoutError, and so does any other that has certainly run for longer than it may;
+        the rest is handed back as interruptions. What was settled before stays. Call it when the runner is dead. Raises
+        BackendUnavailableError.
         """
-        record = self.engine.state.get([invocation_id]).get(invocation_id) if invocation_id else None
-        ended = record is not None and self._end_by_timeout(record, runner_id)
+        running = self.engine.state.find(Query(runner_id=runner_id, statuses=frozenset({Status.RUNNING})), limit=_PAGE)
+        now = self.engine.state.now()
+        ended = sum(self._end_by_timeout(record) for record in running if self._is_overdue(record, invocation_id, now))
         return ended + self.reroute_owned(runner_id)
 
-    def _end_by_timeout(self, record: InvocationRecord, runner_id: str) -> bool:
-        task_id, state = record.invocation.task_id, record.state
-        definition = self.engine.tasks.get(task_id)
-        if definition is None or state.status is not Status.RUNNING or state.runner_id != runner_id:
-            return False
+    def _is_overdue(self, record: InvocationRecord, named: str, now: float) -> bool:
+        definition = self.engine.tasks.get(record.invocation.task_id)
+        limit = definition.options.timeout if definition is not None else 0.0
+        if record.invocation_id == named or self.engine.runner_settings.settle_batch > 1:  # what stands behind another one has not begun
+            return record.invocation_id == named and limit > 0
+        return 0 < limit < now - record.state.since  # since it last went on: at least so long
+
+    def _end_by_timeout(self, record: InvocationRecord) -> bool:
+        task_id = record.invocation.task_id
         job = Job(record, current_context.get() or RunnerContext.external(), self.engine)
-        error = HardTimeoutError(record.invocation_id, task_id, definition.options.timeout)
+        error = HardTimeoutError(record.invocation_id, task_id, self.definition(task_id).options.timeout)
         return self.engine.settle([self._execution.failed(job, error)])[0] is None
 
     def waiting_work(self, most: int) -> int:

@@ -38,8 +38,7 @@ class PoolRunner(WorkersRunner):
 
     def runner_loop_iteration(self) -> None:
         """Wait until a worker ends or somebody wakes this runner; hand on what the dead owned, start others in their place."""
-        self.pause(min(_LOOK, self.conf.idle_claim_timeout_sec, self._until_overdue()))
-        self._kill_overdue()
+        self.pause(min(_LOOK, self.conf.idle_claim_timeout_sec))
         self._bury()
         self._fill_up()
 
@@ -69,5 +68,4 @@ class PoolRunner(WorkersRunner):
                 for worker in self._workers:
                     worker.hurry()
             self.pause(0.2)
-            self._kill_overdue()
-        self._bury_the_last()
+            self._bury_the_last()

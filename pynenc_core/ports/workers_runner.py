@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from collections import deque
@@ -18,6 +19,7 @@ from pynenc_core.ports.runner import BaseRunner
 _SOON = 2.0  # seconds: a child that dies sooner after its start, and had no work, is started again with growing delays
 _DELAY_MOST = 30.0
 _OVERRUN = 0.5  # seconds that a child has for ending by itself what has run too long
+_LOOK, _LOOK_LEAST = 0.5, 0.01  # seconds between looks at the gauges, which are memory: nothing tells of a time that is up
 _REMEMBERED = 20  # children that died, for the report of a shutdown
 
 
@@ -39,6 +41,8 @@ class WorkersRunner(BaseRunner):
         self._dead: deque[ChildReport] = deque(maxlen=_REMEMBERED)
         self._ends: dict[str, Callable[[str], int]] = {}
         """What to do with the work of a worker that this runner ended itself, by its runner id."""
+        self._watched = False
+        """A thread looks at the gauges."""
         self._early_deaths = 0
         self._next_spawn = 0.0
 
@@ -69,6 +73,9 @@ class WorkersRunner(BaseRunner):
 
     def _spawn(self) -> Child | None:
         """Start a worker; None when that fails, and then it is tried again after a while."""
+        if not self._watched:
+            self._watched = True
+            threading.Thread(target=self._watch_deadlines, name="pynenc-deadlines", daemon=True).start()
         context = RunnerContext.of_this_process(self.worker_class_name, parent=self.runner_context)
         try:
             worker = self._start(context)
@@ -92,7 +99,7 @@ class WorkersRunner(BaseRunner):
 
     def _kill_overdue(self) -> None:
         """Kill workers in which something has run too long and which did not end it, as code that keeps the interpreter's lock."""
-        for worker in self._workers:
+        for worker in list(self._workers):
             if worker.alive and 0.0 < worker.gauge.deadline < time.monotonic() - _OVERRUN:
                 self.logger.warning("worker %s is killed: what runs in it did not end at its hard timeout", worker.runner_id)
 
@@ -101,10 +108,16 @@ class WorkersRunner(BaseRunner):
 
                 self._end(worker, end)
 
-    def _until_overdue(self) -> float:
-        """Return in how many seconds the first worker is to be killed, as its gauge says now; not below 0."""
-        deadlines = [worker.gauge.deadline for worker in self._workers if worker.alive and worker.gauge.deadline]
-        return max(0.0, min(deadlines, default=float("inf")) + _OVERRUN - time.monotonic())
+    def _watch_deadlines(self) -> None:
+        """Look at the gauges until this runner has stopped.
+
+        In a thread of its own: a worker that stands still may hold a lock of the store, for which the loop waits.
+        """
+        wait = 0.0
+        while not self._stopped.wait(wait):
+            self._kill_overdue()
+            deadlines = [worker.gauge.deadline for worker in list(self._workers) if worker.alive and worker.gauge.deadline]
+            wait = min(_LOOK, max(_LOOK_LEAST, min(deadlines, default=_LOOK) + _OVERRUN - time.monotonic()))
 
     def _end(self, worker: Child, work: Callable[[str], int]) -> None:
         """Kill a worker; `work` takes its runner id, and moves on what it owned."""

@@ -55,6 +55,13 @@ def claim_number() -> int:
     return job.owner.claim
 
 
+def attempts_failed() -> int:
+    """How many attempts have failed before this one."""
+    job = running_job.get()
+    assert job is not None
+    return job.record.state.attempts
+
+
 def signature() -> str:
     """Who executes, under which claim."""
     job = running_job.get()
@@ -97,6 +104,45 @@ def gated_by_claim(gate: str) -> str:
     while not (FOLDER / f"{gate}-{claim_number()}").exists():
         last(0.005)
     return signature()
+
+
+LIMIT = 0.5  # seconds
+
+
+def overrun(way: str) -> None:
+    """Take longer than any limit, in Python code, in a sleeping call, or in one of C code that keeps the interpreter's lock."""
+    ends = time.monotonic() + 60.0
+    if way == "sleep":
+        last(60.0)
+    if way == "c":
+        sum(range(10**11))
+    while time.monotonic() < ends:
+        pass
+
+
+@app.task(timeout=LIMIT, max_retries=9, retry_for=(TimeoutError,))
+def limited(way: str) -> str:
+    """The effect; the first attempt overruns its hard limit, the second ends."""
+    note("effect")
+    if attempts_failed() == 0:
+        overrun(way)
+    return signature()
+
+
+@app.task(timeout=LIMIT, max_retries=9, retry_for=(TimeoutError,))
+async def limited_coroutine() -> str:
+    """As `limited`, in a coroutine that awaits."""
+    note("effect")
+    if attempts_failed() == 0:
+        await asyncio.sleep(60.0)
+    return signature()
+
+
+@app.task
+def deaf(way: str) -> None:
+    """The effect; then overrun, until somebody cancels it."""
+    note("effect")
+    overrun(way)
 
 
 @app.task

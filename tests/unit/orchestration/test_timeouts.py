@@ -216,3 +216,14 @@ def test_a_parent_writes_nothing_over_what_came_first(case: str) -> None:
         else:
             assert (after.state.status, after.state.interruptions, after.state.attempts) == (Status.REROUTED, 1, 0)
         assert scene.app.orchestrator.record(beside).state.status is Status.REROUTED
+
+
+@pytest.mark.parametrize(("settle_batch", "ends"), [(1, Status.FAILED), (8, Status.REROUTED)])
+def test_a_parent_ends_what_has_certainly_overrun_as_well(settle_batch: int, ends: Status) -> None:
+    """With several on hand for a slot nobody but the worker knows which of them has begun."""
+    with stage(runner={"settle_batch": settle_batch}) as scene:
+        worker, overdue, beside = overdue_stage(scene, timeout=2.0)
+        scene.clock.advance(2.1)
+        assert scene.app.orchestrator.end_overdue(worker.runner_id, overdue) == 2
+        assert scene.app.orchestrator.record(overdue).state.status is Status.FAILED
+        assert scene.app.orchestrator.record(beside).state.status is ends

@@ -75,7 +75,6 @@ class ProcessRunner(WorkersRunner):
 
     def _see_to_processes(self) -> None:
         self._listen()
-        self._kill_overdue()
         self._bury()
         self._resume()
 
