@@ -16,14 +16,15 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
 
 from pynenc_core.config import CORE_SECTIONS
 from pynenc_core.configuration.sections import Sections
-from pynenc_core.errors.base import PynencError
 from pynenc_core.plugins import PluginManager
 from pynenc_core.plugins.discovery import keep_discovery
 from pynenc_core.ports.forking import ForkReport
@@ -57,8 +58,8 @@ class _Server:
         try:
             self._preloaded = program.load_app(start.app)
             self._preloaded.store_specs()  # asks the plugins, which is half of what is left of a start
-        except (PynencError, ImportError) as error:
-            return str(error)
+        except Exception as error:  # noqa: BLE001 - the app's modules may raise anything
+            return f"importing {start.app.locator} raised {type(error).__name__}: {error}"
         if left := _other_threads():
             return f"importing {start.app.locator} starts threads ({left}), of which a forked worker would have only the locks"
         return ""
@@ -67,7 +68,7 @@ class _Server:
         """Fork on request and tell of ends, until the socket ends."""
         for end in (self._rung, self._bell):
             end.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that the wake-up descriptor is written
+        signal.signal(signal.SIGCHLD, _nothing)  # so that the wake-up descriptor is written
         signal.set_wakeup_fd(self._bell.fileno(), warn_on_full_buffer=False)
         gc.collect()
         gc.freeze()  # what is loaded now is never collected in a worker, whose collector would copy every page
@@ -136,9 +137,13 @@ class _Server:
             os.close(descriptor)
             code = program.main(self._preloaded)
         except BaseException:  # noqa: BLE001 - the interpreter of the server must not go on here
-            sys.excepthook(*sys.exc_info())
+            traceback.print_exc()
         finally:
             program.leave(code)
+
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """Take a signal."""
 
 
 def _die_with(parent: int) -> None:
