@@ -68,4 +68,4 @@ class PoolRunner(WorkersRunner):
                 for worker in self._workers:
                     worker.hurry()
             self.pause(0.2)
-            self._bury_the_last()
+        self._bury_the_last()
