@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import threading
 import time
+from pathlib import Path
 
-from bench_app import app, async_join, async_nothing, join, nothing, rest
+from bench_app import app, async_join, async_nothing, join, nothing, rest, touch, wait_for_ever
 
-from pynenc_core.model import Query
-from pynenc_core.status import FINAL
+from pynenc_core.model import Query, RunnerContext
+from pynenc_core.ports.children import Child, spawned
+from pynenc_core.ports.forking import ForkServer
+from pynenc_core.status import FINAL, Status
 
-_WARM = 200
+_WARM = 50
+_WORKERS = 15
 
 
 def must(be: bool, what: str) -> None:
@@ -55,14 +60,6 @@ def drained(count: int) -> None:
 def drain(count: int) -> None:
     """Enqueue, drain and fetch, all at once."""
     warm()
-    began = time.perf_counter()
-    results = nothing.parallelize([(n,) for n in range(count)]).ordered_results(600)
-    must(results == list(range(count)), "the results are right")
-    print(f"drain={count / (time.perf_counter() - began)}")
-
-
-def burst(count: int) -> None:
-    """Enqueue, drain and fetch, all at once, with a runner that has run something already."""
     began = time.perf_counter()
     results = nothing.parallelize([(n,) for n in range(count)]).ordered_results(600)
     must(results == list(range(count)), "the results are right")
@@ -120,9 +117,9 @@ def ready() -> None:
     print("ready=1")
 
 
-def in_process(count: int) -> None:
-    """Drain and measure latency with a thread runner in this very process, for a store that does not leave it."""
-    runner = app.make_runner("thread")
+def in_process(count: int, name: str) -> None:
+    """Drain and measure latency with a runner in this very process, for a store that does not leave it."""
+    runner = app.make_runner(name)
     threading.Thread(target=runner.run, daemon=True).start()
     warm()
     group = nothing.parallelize([(n,) for n in range(count)])
@@ -140,6 +137,47 @@ def in_process(count: int) -> None:
     print(f"drain={drained} p50={percentile(taken, 0.5)} p99={percentile(taken, 0.99)}")
 
 
+def touches() -> None:
+    """Enqueue what leaves a file, for who waits for it."""
+    touch("ran")
+    print("filled=1")
+
+
+def waits() -> None:
+    """Return when a task waits for one that does not begin."""
+    waiting = wait_for_ever()
+    while waiting.status is not Status.PAUSED:
+        time.sleep(0.01)
+    print("waits=1")
+
+
+def worker(kind: str) -> None:
+    """Start workers one after the other, and measure each until it has asked the store for work, or says that it is ready."""
+    app.found_as = "bench_app:app"
+    app.import_task_modules()
+    app.state_backend.prepare()  # a runner has its store open by then, and with it all the modules that a server is to load
+    runner = RunnerContext.of_this_process("Bench")
+    forks = ForkServer(lambda: app.fork_server_command(runner))
+    if kind == "forked":
+        forks.open()
+    taken, used = [], []
+    for _ in range(_WORKERS):
+        context = RunnerContext.of_this_process("BenchWorker", parent=runner)
+        command, first_line = app.worker_command(context, 0 if kind == "forked" else 1)
+        began = time.perf_counter()
+        child = Child(context, forks.fork if kind == "forked" else spawned(command), first_line, ended=lambda: None)
+        if kind == "forked":
+            must(bool(child.lines()), "it says that it is ready")
+        while kind != "forked" and not child.gauge.polled_at:
+            time.sleep(0.001)
+        taken.append(time.perf_counter() - began)
+        threads = Path(f"/proc/{child.process.pid}/task").iterdir()
+        used.append(sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e6)
+        child.kill()
+    forks.close()
+    print(f"ready={percentile(taken, 0.5)} least={min(taken) * 1000} cpu={statistics.median(used)} of={len(taken)}")
+
+
 def stored(count: int) -> None:
     """Fill the store with final invocations, as history leaves them."""
     warm()
@@ -150,5 +188,5 @@ def stored(count: int) -> None:
 
 if __name__ == "__main__":
     name, *numbers = sys.argv[1].split(":")
-    globals()[name](*(int(number) for number in numbers))
+    globals()[name](*(int(each) if each.isdigit() else each for each in numbers))
     app.close()

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import attrs
+
 HERE = Path(__file__).parent
 _START = """
 import sys
@@ -41,6 +43,19 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def compiled() -> Iterator[None]:
+    """Let every process find its modules compiled, as an installed package has them, whatever this environment says of that."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with folder() as cache:
+        os.environ["PYTHONPYCACHEPREFIX"] = str(cache)
+        with folder() as where:
+            env = environment("sqlite:///bench.db", {"runner.num_processes": 1})
+            with runner("persistent-process", where, env):
+                client("ready", where, env)
+        yield
+
+
+@contextlib.contextmanager
 def runner(name: str, where: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a runner over the app while the block lasts."""
     code = _START.format(here=str(HERE), runner=name)
@@ -61,16 +76,48 @@ def client(script: str, where: Path, env: Mapping[str, str]) -> dict[str, float]
     return {name: float(value) for name, value in (pair.split("=") for pair in done.stdout.split())}
 
 
-def tree_cpu_and_memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """Return the CPU seconds used so far and the resident MiB of a process and its children, from /proc."""
-    pids, ticks, pages = [process.pid], 0, 0
-    for pid in pids:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        pids.extend(int(child) for child in children)
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-        pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return ticks / os.sysconf("SC_CLK_TCK"), pages * os.sysconf("SC_PAGE_SIZE") / 2**20 / len(pids)
+@attrs.frozen
+class Process:
+    """What /proc says of a process: CPU seconds used so far, resident MiB, and how many of those it shares with nobody."""
+
+    pid: int
+    cpu: float
+    resident: float
+    own: float
+
+
+def processes(runner: subprocess.Popen[bytes]) -> dict[str, Process]:
+    """Return a runner's process and those below it, by what they are."""
+    found = {"the runner": _process(runner.pid)}
+    for pid in _below(runner.pid):
+        server = "pynenc_core.worker.forkserver" in Path(f"/proc/{pid}/cmdline").read_text()
+        if server:
+            found["the server that forks"] = _process(pid)
+        for worker in _below(pid) if server else [pid]:
+            found[f"worker {sum('worker' in name for name in found) + 1}"] = _process(worker)
+    return found
+
+
+def _below(pid: int) -> list[int]:
+    return sorted(int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split())
+
+
+def _process(pid: int) -> Process:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    kibibytes = {name: int(value.split()[0]) for name, value in lines.items()}
+    own = kibibytes["Private_Clean"] + kibibytes["Private_Dirty"]
+    return Process(pid, ticks / os.sysconf("SC_CLK_TCK"), kibibytes["Rss"] / 1024, own / 1024)
+
+
+def wait_for(path: Path, patience: float = 60.0) -> None:
+    """Wait until a file is there, by looking every 2 ms."""
+    ends = time.monotonic() + patience
+    while not path.exists():
+        if time.monotonic() > ends:
+            raise SystemExit(f"{path} does not come")
+        time.sleep(0.002)
 
 
 def settle_down(seconds: float) -> None:
