@@ -17,6 +17,10 @@ from pynenc_core.status import OWNED, Status
 
 _PAGE = 200
 _STRANDED = frozenset({Status.KILLED, Status.PENDING_RECOVERY, Status.RUNNING_RECOVERY})
+_PARKED = frozenset({Status.PARKED})
+_LIMITED = frozenset({Status.CONCURRENCY_CONTROLLED})
+_MAY_LACK_A_RUNNER = OWNED | _PARKED
+_MAY_NEED_HELP = OWNED | _STRANDED | _PARKED | _LIMITED
 _DEATHS = "runner_death"
 _KNOWN_TASKS = "runner_tasks"
 _REMEMBER = 3600.0  # seconds for which a death is remembered: much longer than recovering what it left takes
@@ -32,15 +36,26 @@ class Recovery:
 
     def turn(self, now: float) -> int:
         """Recover whatever needs it at the store's time `now`; return how many invocations were moved on."""
-        alive = self.alive(now)
-        steps: tuple[Callable[[], int], ...] = (
-            lambda: self._recover_the_dead(alive, now),
-            self._unstrand,
-            lambda: self._unpark(alive, now),
-            self._wake_limited,
-            self._engine.dispatcher.republish,
+        present = self._present()
+        alive = self.alive(now) if present & _MAY_LACK_A_RUNNER else frozenset[str]()
+        steps: tuple[tuple[frozenset[Status], Callable[[], int]], ...] = (
+            (OWNED, lambda: self._recover_the_dead(alive, now)),
+            (_STRANDED, self._unstrand),
+            (_PARKED, lambda: self._unpark(alive, now)),
+            (_LIMITED, self._wake_limited),
         )
-        return sum(self._tolerant("a part of the sweep", step) for step in steps)
+        done = sum(self._tolerant("a part of the sweep", step) for statuses, step in steps if present & statuses)
+        return done + self._tolerant("a part of the sweep", self._engine.dispatcher.republish)
+
+    def _present(self) -> frozenset[Status]:
+        """Return in which of the statuses that are looked at there is anything: one call, which is all that a turn costs an idle system."""
+        try:
+            return frozenset(status for status, count in self._engine.state.count(Query(statuses=_MAY_NEED_HELP)).items() if count)
+        except BackendUnavailableError:
+            raise
+        except Exception:
+            self._engine.logger.exception("what a sweep has to look at cannot be counted; it looks at everything")
+            return _MAY_NEED_HELP
 
     def hand_on(self, runner_id: str, reason: str) -> int:
         """Recover at once all that a runner owned which is known to be dead; return how many invocations."""
@@ -119,7 +134,7 @@ class Recovery:
         return self._move(stranded, lambda record: self._rerouted(record, "left behind between two steps"))
 
     def _unpark(self, alive: Collection[str], now: float) -> int:
-        parked = list(self._pages(Query(statuses=frozenset({Status.PARKED}))))
+        parked = list(self._pages(Query(statuses=_PARKED)))
         if not parked:
             return 0
         announced = self._engine.state.get_values(_KNOWN_TASKS, alive).values()
@@ -135,7 +150,7 @@ class Recovery:
 
     def _wake_limited(self) -> int:
         """Reroute who waits although all its limits have room, lowest rank first: normally the release of a slot does it."""
-        waiting = sorted(self._pages(Query(statuses=frozenset({Status.CONCURRENCY_CONTROLLED}))), key=lambda record: record.rank)
+        waiting = sorted(self._pages(Query(statuses=_LIMITED)), key=lambda record: record.rank)
         if not waiting:
             return 0
         taken = Counter(self._engine.state.holders({limit.key for record in waiting for limit in record.invocation.limits}))
@@ -195,9 +210,9 @@ class Recovery:
                     return error
                 limit = 1
                 continue
-            if not page:
-                return None
             yield from page
+            if len(page) < limit:
+                return None
             edge = page[-1].invocation_id
 
 

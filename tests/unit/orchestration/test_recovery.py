@@ -382,3 +382,17 @@ class TestOneBadRecord:
             scene.engine.dispatcher.settle = away  # type: ignore[method-assign] # this is an outage
             with pytest.raises(BackendUnavailableError):
                 scene.sweep()
+
+
+def test_a_sweep_that_cannot_count_looks_at_everything() -> None:
+    with stage() as scene:
+        (made,) = scene.queue()
+        scene.claim(scene.worker())
+        scene.pass_lease()
+
+        def broken(*_: object) -> object:
+            raise ValueError
+
+        scene.engine.state.count = broken  # type: ignore[method-assign,assignment] # as a store with a record that it cannot read
+        assert scene.sweep() == 1
+        assert made.status == "REROUTED"

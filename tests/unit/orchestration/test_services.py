@@ -225,7 +225,8 @@ class TestPurging:
             assert old.status == "CANCELLED"
 
 
-def test_an_outage_in_a_turn_is_for_the_loop_to_say() -> None:
+@pytest.mark.parametrize("verb", ["count", "beats", "find"])
+def test_an_outage_in_a_turn_is_for_the_loop_to_say(verb: str) -> None:
     with stage() as scene:
         sweeper = heartbeat_of(scene)
         role = role_of(scene, sweeper, "sweeper", {"recovery": Recovery(scene.engine, "sweeper")})
@@ -235,8 +236,9 @@ def test_an_outage_in_a_turn_is_for_the_loop_to_say() -> None:
         def away(*_: object, **__: object) -> object:
             raise BackendUnavailableError("store", "not there")
 
-        scene.engine.state.find = away  # type: ignore[method-assign,assignment] # this is an outage
         scene.queue()
+        scene.claim(scene.worker())
+        setattr(scene.engine.state, verb, away)  # this is an outage
         with pytest.raises(BackendUnavailableError):
             role.turn()
 

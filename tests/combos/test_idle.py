@@ -1,0 +1,157 @@
+"""What an idle runner asks of its store, and one whose task waits for another: every installed runner, all of them at once.
+
+Counted are calls, not time. The periods that settings name are a fifth of the default ones here, so that four seconds say what
+twenty would, the background services included: they begin when a runner was in contact with its store for a lease.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pynenc_core.plugins import PluginManager
+from pynenc_core.plugins.kinds import RUNNER
+from pynenc_core.status import Status
+from pynenc_testkit.projects import START, Project, make_project
+from pynenc_testkit.stores import eventually
+
+SPEED = 5
+SECONDS = 4.0
+MOST = 2 * SPEED * SECONDS
+"""Calls of one process within that time: fewer than two a second, by the default periods."""
+SETTINGS = {
+    "num_processes": 1,
+    "max_processes": 1,
+    "max_threads": 1,
+    "heartbeat_interval_sec": 5.0 / SPEED,
+    "idle_claim_timeout_sec": 5.0 / SPEED,
+    "runner_considered_dead_after_minutes": 2.0 / 60,
+}
+SERVICES = {"atomic_service_check_interval_minutes": 5.0 / SPEED / 60}
+SERVICE_CALLS = ("take_lease", "count", "beats", "find", "republish", "sweep")
+SOURCE = '''
+"""An app that notes each call to its store, with the process that makes it; what one call asks for in turn belongs to it."""
+
+import os
+import threading
+from pathlib import Path
+
+from pynenc_core import Pynenc
+
+FOLDER = Path(__file__).parent
+
+
+class Counted(Pynenc):
+    def _start(self):
+        orchestrator = super()._start()
+        inside = threading.local()
+        for part in (orchestrator.engine.state, orchestrator.engine.dispatcher):
+            for name in dir(part):
+                verb = getattr(part, name)
+                if not name.startswith("_") and callable(verb) and name not in {"wake", "close", "now", "prepare"}:
+                    setattr(part, name, noted(name, verb, inside))
+        return orchestrator
+
+
+def noted(name, verb, inside):
+    def call(*args, **options):
+        if getattr(inside, "a_call", False):
+            return verb(*args, **options)
+        with (FOLDER / "calls").open("a") as notes:
+            notes.write(f"{os.getpid()} {name}\\n")
+        inside.a_call = True
+        try:
+            return verb(*args, **options)
+        finally:
+            inside.a_call = False
+
+    return call
+
+
+app = Counted(config_filepath=FOLDER / "project.toml")
+
+
+@app.task
+def where() -> int:
+    return os.getpid()
+
+
+@app.task(delay=3600.0)
+def much_later() -> None:
+    pass
+
+
+@app.task
+def wait_for_it() -> None:
+    (FOLDER / "waits").write_text(str(os.getpid()))
+    much_later().get_result()
+'''
+
+
+def runners() -> list[str]:
+    """Return every installed runner of ours that needs no settings of its own; the example's claims in its loop, one after the other."""
+    return [offer.spec.name for offer in PluginManager(environ={}).catalog.offers(RUNNER) if offer.distribution.startswith("pynenc-")]
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Project]]:
+    """Give a running runner of each kind, which has run something."""
+    made: dict[str, Project] = {}
+    try:
+        for name in runners():
+            folder = tmp_path_factory.mktemp(name)
+            settings = {"runner_cls": name, "runner": SETTINGS, "orchestrator": SERVICES}
+            made[name] = make_project(folder, f"sqlite:///{folder}/jobs.db", settings, SOURCE)
+            made[name].start()
+        for project in made.values():
+            assert project.jobs.where().get_result(START) > 0
+        yield made
+    finally:
+        for project in made.values():
+            project.close()
+
+
+def calls(project: Project) -> dict[int, Counter[str]]:
+    """Return the calls so far, by process and name."""
+    found: dict[int, Counter[str]] = {}
+    for line in (project.folder / "calls").read_text().splitlines():
+        pid, name = line.split()
+        found.setdefault(int(pid), Counter())[name] += 1
+    return found
+
+
+def within(projects: dict[str, Project]) -> dict[str, dict[int, Counter[str]]]:
+    """Return the calls of all runners within the time, by runner, process and name."""
+    before = {name: calls(project) for name, project in projects.items()}
+    threading.Event().wait(SECONDS)
+    after = {name: calls(project) for name, project in projects.items()}
+    return {name: {pid: found - before[name].get(pid, Counter()) for pid, found in each.items()} for name, each in after.items()}
+
+
+def test_an_idle_runner_asks_its_store_less_than_twice_a_second(projects: dict[str, Project]) -> None:
+    for name, project in projects.items():
+        eventually(lambda at=project: any(each["sweep"] for each in calls(at).values()), f"the services of the {name} runner", START)
+    for name, made in within(projects).items():
+        assert all(each.total() < MOST for each in made.values()), f"{name}: {made}"
+        assert any(each["beat"] for each in made.values()), f"{name}: {made}"
+
+
+def test_a_task_that_waits_asks_less_than_twice_a_second_and_never_where_its_process_is_stopped(
+    projects: dict[str, Project],
+) -> None:
+    waiting = {name: project.jobs.wait_for_it() for name, project in projects.items()}
+    for name, invocation in waiting.items():
+        eventually(lambda at=invocation: at.status is Status.PAUSED, f"a wait on the {name} runner", START)
+    own = {name: int(Path(project.folder / "waits").read_text()) for name, project in projects.items()}
+    made = within(projects)
+    for name, pid in own.items():
+        asked = made[name].get(pid, Counter())
+        for service in SERVICE_CALLS:  # a runner of one process has these beside it, and the test above bounds them
+            del asked[service]
+        assert asked.total() < MOST, f"{name}: {made[name]}"
+    if "process" in own:
+        assert not made["process"].get(own["process"]), "a stopped process asks for nothing"
