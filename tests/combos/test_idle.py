@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from pynenc_core.invocation import Invocation
 from pynenc_core.plugins import PluginManager
 from pynenc_core.plugins.kinds import RUNNER
 from pynenc_core.status import Status
@@ -132,9 +134,19 @@ def within(projects: dict[str, Project]) -> dict[str, dict[int, Counter[str]]]:
     return {name: {pid: found - before[name].get(pid, Counter()) for pid, found in each.items()} for name, each in after.items()}
 
 
+def has_swept(project: Project) -> bool:
+    """Return whether the background services have begun."""
+    return any(each["sweep"] for each in calls(project).values())
+
+
+def is_paused(invocation: Invocation[None]) -> bool:
+    """Return whether an invocation waits."""
+    return invocation.status is Status.PAUSED
+
+
 def test_an_idle_runner_asks_its_store_less_than_twice_a_second(projects: dict[str, Project]) -> None:
     for name, project in projects.items():
-        eventually(lambda at=project: any(each["sweep"] for each in calls(at).values()), f"the services of the {name} runner", START)
+        eventually(partial(has_swept, project), f"the services of the {name} runner", START)
     for name, made in within(projects).items():
         assert all(each.total() < MOST for each in made.values()), f"{name}: {made}"
         assert any(each["beat"] for each in made.values()), f"{name}: {made}"
@@ -145,7 +157,7 @@ def test_a_task_that_waits_asks_less_than_twice_a_second_and_never_where_its_pro
 ) -> None:
     waiting = {name: project.jobs.wait_for_it() for name, project in projects.items()}
     for name, invocation in waiting.items():
-        eventually(lambda at=invocation: at.status is Status.PAUSED, f"a wait on the {name} runner", START)
+        eventually(partial(is_paused, invocation), f"a wait on the {name} runner", START)
     own = {name: int(Path(project.folder / "waits").read_text()) for name, project in projects.items()}
     made = within(projects)
     for name, pid in own.items():
