@@ -36,7 +36,7 @@ class Recovery:
 
     def turn(self, now: float) -> int:
         """Recover whatever needs it at the store's time `now`; return how many invocations were moved on."""
-        present = self._present()
+        present = _present(self._engine)
         alive = self.alive(now) if present & _MAY_LACK_A_RUNNER else frozenset[str]()
         steps: tuple[tuple[frozenset[Status], Callable[[], int]], ...] = (
             (OWNED, lambda: self._recover_the_dead(alive, now)),
@@ -46,16 +46,6 @@ class Recovery:
         )
         done = sum(self._tolerant("a part of the sweep", step) for statuses, step in steps if present & statuses)
         return done + self._tolerant("a part of the sweep", self._engine.dispatcher.republish)
-
-    def _present(self) -> frozenset[Status]:
-        """Return in which of the statuses that are looked at there is anything: one call, which is all that a turn costs an idle system."""
-        try:
-            return frozenset(status for status, count in self._engine.state.count(Query(statuses=_MAY_NEED_HELP)).items() if count)
-        except BackendUnavailableError:
-            raise
-        except Exception:
-            self._engine.logger.exception("what a sweep has to look at cannot be counted; it looks at everything")
-            return _MAY_NEED_HELP
 
     def hand_on(self, runner_id: str, reason: str) -> int:
         """Recover at once all that a runner owned which is known to be dead; return how many invocations."""
@@ -214,6 +204,17 @@ class Recovery:
             if len(page) < limit:
                 return None
             edge = page[-1].invocation_id
+
+
+def _present(engine: Engine) -> frozenset[Status]:
+    """Return in which of the statuses that are looked at there is anything: one call, which is all that a turn costs an idle system."""
+    try:
+        return frozenset(status for status, count in engine.state.count(Query(statuses=_MAY_NEED_HELP)).items() if count)
+    except BackendUnavailableError:
+        raise
+    except Exception:
+        engine.logger.exception("what a sweep has to look at cannot be counted; it looks at everything")
+        return _MAY_NEED_HELP
 
 
 def _names(data: bytes) -> list[str]:
