@@ -12,14 +12,7 @@ class TestPlugin(PluginContract):
     plugin: ClassVar[str] = "runner-multi-thread"
 
 
-class TestRunnerOfProcesses(RunnerContract):
-    runner: ClassVar[str] = "multi-thread"
-
-    def settings(self, slots: int) -> Mapping[str, object]:
-        return {"max_threads": 1, "max_processes": slots}
-
-
-class TestRunnerOfThreads(RunnerContract):
+class TestRunner(RunnerContract):
     runner: ClassVar[str] = "multi-thread"
 
     def settings(self, slots: int) -> Mapping[str, object]:
