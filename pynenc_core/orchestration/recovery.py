@@ -76,7 +76,9 @@ class Recovery:
 
     def _recover_the_dead(self, alive: Collection[str], now: float) -> int:
         dead = self._of_the_dead(alive)
-        return sum(self._recover_of(runner, records, "its lease was over", now) for runner, records in dead.items())
+        begun = self.alive(now) if dead else ()  # who gave a first heartbeat and claimed after the others were read is not dead
+        missed = {runner: records for runner, records in dead.items() if runner not in begun}
+        return sum(self._recover_of(runner, records, "its lease was over", now) for runner, records in missed.items())
 
     def _of_the_dead(self, alive: Collection[str]) -> dict[str, list[InvocationRecord]]:
         dead: dict[str, list[InvocationRecord]] = defaultdict(list)

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -396,3 +397,22 @@ def test_a_sweep_that_cannot_count_looks_at_everything() -> None:
         scene.engine.state.count = broken  # type: ignore[method-assign,assignment] # as a store with a record that it cannot read
         assert scene.sweep() == 1
         assert made.status == "REROUTED"
+
+
+def test_who_begins_while_a_sweep_looks_is_not_taken_for_dead() -> None:
+    with stage() as scene:
+        scene.queue()
+        scene.claim(scene.worker())
+        (made,) = scene.queue()
+        find = scene.engine.state.find
+
+        def late(*given: Any, **options: Any) -> Sequence[InvocationRecord]:
+            scene.engine.state.find = find  # type: ignore[method-assign] # once
+            scene.claim(scene.worker("JustStarted"))
+            return find(*given, **options)
+
+        scene.engine.state.find = late  # type: ignore[method-assign,assignment] # the sweep has read who lives by now
+        assert scene.sweep() == 0
+        assert made.status == "RUNNING"
+        scene.pass_lease()
+        assert scene.sweep() == 2
