@@ -407,7 +407,7 @@ def test_who_begins_while_a_sweep_looks_is_not_taken_for_dead() -> None:
         find = scene.engine.state.find
 
         def late(*given: Any, **options: Any) -> Sequence[InvocationRecord]:
-            scene.engine.state.find = find  # type: ignore[method-assign] # once
+            scene.engine.state.find = find  # type: ignore[method-assign] # the store as it was: this happens once
             scene.claim(scene.worker("JustStarted"))
             return find(*given, **options)
 
