@@ -257,7 +257,8 @@ def _lower_bounds() -> Iterator[str]:
 def faults(session: nox.Session) -> None:
     """Kills, stops, full disks: every scenario at its full size."""
     _install(session, *PLUGINS, tools=_group("test"))
-    _pytest(session, ROOT / "tests" / "faults", "-s")
+    patience = ("-o", "timeout=1200", "-o", "faulthandler_timeout=1300")  # seconds: thousands of processes, one after the other
+    _pytest(session, ROOT / "tests" / "faults", "-s", *patience)
 
 
 @nox.session(requires=["build"])

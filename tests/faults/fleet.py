@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from faults.processes import children_of, marked, send, state_of
+from faults.processes import descendants_of, marked, send, state_of
 from faults.project import Project
+from faults.runners import KINDS
 from pynenc_testkit.stores import eventually
 
 PATIENCE = 30.0
@@ -28,11 +29,12 @@ _MARK = "PYNENC_TEST_FLEET"
 class Host:
     """One `pynenc runner start` with its children."""
 
-    def __init__(self, fleet: Fleet, runner: str, slots: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, fleet: Fleet, runner: str, processes: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        """`processes` is the number of workers that it starts with."""
         self._fleet = fleet
         self._process = process
-        self.runner = runner
-        self.slots = slots
+        self._processes = processes
+        self.kind = KINDS[runner]
         self.log = log
 
     @property
@@ -42,13 +44,13 @@ class Host:
 
     @property
     def workers(self) -> list[int]:
-        """The pids of the processes that execute: the children, or the runner itself where it has none by its nature."""
-        return children_of(self.pid) if self.runner == "persistent-process" else [self.pid]
+        """The pids of the processes that execute: the runner itself where it has no others for that."""
+        return self.kind.workers(self.pid)
 
     @property
     def tree(self) -> list[int]:
-        """The runner's pid and its children's."""
-        return [self.pid, *children_of(self.pid)]
+        """The runner's pid and those of all that it has started."""
+        return [self.pid, *descendants_of(self.pid)]
 
     @property
     def exit_code(self) -> int | None:
@@ -60,13 +62,10 @@ class Host:
         return self.log.read_text(errors="replace")
 
     def is_ready(self) -> bool:
-        """Return whether the store has heartbeats of the runner and of each of its children."""
-        expected = 1 + (self.slots if self.runner == "persistent-process" else 0)
+        """Return whether the store has heartbeats of the runner and of each of its workers."""
         assert self.exit_code is None, f"the runner ended with {self.exit_code}; its log:\n{self.said()}"
-        return (
-            len([beat for beat in self._fleet.project.app.orchestrator.get_active_runners() if f"-{self.pid}-" in beat.runner_id])
-            >= expected
-        )
+        beats = self._fleet.project.app.orchestrator.get_active_runners()
+        return sum(f"-{self.pid}-" in beat.runner_id for beat in beats) >= 1 + self._processes
 
     def kill(self, *pids: int) -> float:
         """SIGKILL some of its processes, by default all of them at one instant; return when."""
@@ -117,6 +116,7 @@ class Fleet:
         self.hosts: list[Host] = []
         self.kills: dict[int, float] = {}
         """When which pid was killed, by the clock of `time.time`."""
+        self.began = time.time()
         self.slowest_start = 0.0
         """Seconds from the command to the heartbeats, of the runner that took longest."""
         self._token = secrets.token_hex(8)
@@ -168,17 +168,26 @@ class Fleet:
         return process
 
     def start(
-        self, runner: str, slots: int = 1, variables: Mapping[str, str] | None = None, *, module: str = "", ready: bool = True
+        self,
+        runner: str,
+        slots: int = 1,
+        variables: Mapping[str, str] | None = None,
+        *,
+        crowd: int = 0,
+        module: str = "",
+        ready: bool = True,
     ) -> Host:
         """Start a runner with so many slots, and wait until the store has its heartbeats, unless `ready` is False.
 
-        `variables` are added to its environment; `module` names another module than the project's.
+        `variables` are added to its environment; `crowd` is how many of its slots share a process, where it lets one choose;
+        `module` names another module than the project's.
         """
+        kind = KINDS[runner]
         locator = f"{module or self.project.name}:app"
-        count = {f"PYNENC__RUNNER__{field}": str(slots) for field in ("MAX_THREADS", "NUM_PROCESSES", "MAX_TASKS")}
         name = f"runner-{len(self.hosts) + 1}.log"
-        process, log = self.launch("--app", locator, "runner", "start", "--runner", runner, log=name, **{**count, **(variables or {})})
-        host = Host(self, runner, slots, process, log)
+        environment = {**kind.variables(slots, crowd), **(variables or {})}
+        process, log = self.launch("--app", locator, "runner", "start", "--runner", runner, log=name, **environment)
+        host = Host(self, runner, kind.processes(slots, crowd), process, log)
         self.hosts.append(host)
         if ready:
             began = time.monotonic()

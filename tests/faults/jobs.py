@@ -138,11 +138,33 @@ async def limited_coroutine() -> str:
     return signature()
 
 
-@app.task
-def deaf(way: str) -> None:
-    """The effect; then overrun, until somebody cancels it."""
+@app.task(timeout=LIMIT)
+def stands_still(seconds: float) -> None:
+    """The effect; then take at least about so long in one call of C code that keeps the interpreter's lock."""
     note("effect")
-    overrun(way)
+    sample, began = 4_000_000, time.thread_time()
+    sum(range(sample))
+    sum(range(int(sample * seconds / (time.thread_time() - began))))
+
+
+@app.task
+def endless(way: str) -> None:
+    """The effect; then overrun, until somebody cancels it, and note that."""
+    note("effect")
+    try:
+        overrun(way)
+    finally:
+        note("told")
+
+
+@app.task
+async def endless_coroutine() -> None:
+    """As `endless`, in a coroutine that awaits."""
+    note("effect")
+    try:
+        await asyncio.sleep(60.0)
+    finally:
+        note("told")
 
 
 @app.task

@@ -13,20 +13,21 @@ _PROC = Path("/proc")
 
 def children_of(pid: int) -> list[int]:
     """Return the pids of the living children of a process, in the order of their start."""
-    found: list[int] = []
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for thread in (_PROC / str(pid) / "task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                found += [int(child) for child in (thread / "children").read_text().split()]
-    return sorted(child for child in found if state_of(child) not in {"Z", ""})
+    return [each for each in sorted(_pids()) if _parent_of(each) == pid]
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Return the pids of the living children of a process, and of theirs, parents first."""
+    parents = {each: _parent_of(each) for each in _pids()}
+    found = [pid]
+    for parent in found:
+        found += [each for each in sorted(parents) if parents[each] == parent]  # the list grows behind the one that is looked at
+    return found[1:]
 
 
 def state_of(pid: int) -> str:
     """Return the one letter that `ps` shows: R, S, T (stopped), Z (dead, not waited for); "" for no such process."""
-    try:
-        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+    return (_stat(pid) or [""])[0]
 
 
 def marked(mark: str) -> list[int]:
@@ -39,6 +40,18 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def _parent_of(pid: int) -> int:
+    return int((_stat(pid) or ["", "0"])[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what stands behind the name of a process: its state, its parent, ...; [] for no such process."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _pids() -> Iterator[int]:

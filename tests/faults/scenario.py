@@ -15,6 +15,7 @@ from faults.checker import Checker, Judgement
 from faults.fleet import PATIENCE, Fleet
 from faults.ledger import Ledger
 from faults.project import Project
+from faults.runners import KINDS, Kind
 from pynenc_core.invocation import Invocation
 from pynenc_core.model import InvocationRecord
 from pynenc_testkit.stores import eventually
@@ -66,7 +67,12 @@ class Scenario:
     @property
     def jobs(self) -> Any:
         """The module with the tasks."""
-        return Coroutines(self.project.jobs) if self.runner == "asyncio" else self.project.jobs
+        return Coroutines(self.project.jobs) if self.runner and self.kind.coroutines else self.project.jobs
+
+    @property
+    def kind(self) -> Kind:
+        """The runner, and what is special about it."""
+        return KINDS[self.runner]
 
     @property
     def strain(self) -> float:
@@ -125,9 +131,33 @@ class Scenario:
             **more,
         )
         assert ok, (
-            f"{said}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s, queued again within {requeued} s"
+            f"{said}; exit codes {codes}, allowed: {extra} effects more, recovery within {recovery} s, queued again within {requeued} s\n"
+            + "\n".join(self._life(each) for each in self._worst())
         )
         return found
+
+    def _worst(self) -> list[str]:
+        """Return the ids of a few whose lives may say what went wrong: the not final ones, or else those with effects far apart."""
+        effects = self.ledger.by_invocation()
+        lost = [each for each in self.ids if not self.project.app.orchestrator.record(each).state.final]
+        return lost[:3] or sorted(effects, key=lambda each: effects[each][0].at - effects[each][-1].at)[:3]
+
+    def _life(self, invocation_id: str) -> str:
+        """Return the history and the effects of one, in lines."""
+        began = self.fleet.began
+        steps = [
+            (
+                entry.at - began,
+                f"{entry.status_record.status} {entry.status_record.runner_id}/{entry.status_record.claim} {entry.status_record.reason}",
+            )
+            for entry in self.project.app.get_invocation(invocation_id).history
+        ]
+        steps += [
+            (line.at - began, f"effect in {line.pid} {line.runner}/{line.claim}")
+            for line in self.ledger.by_invocation().get(invocation_id, ())
+        ]
+        steps += [(at - began, f"kill of {pid}") for pid, at in self.fleet.kills.items()]
+        return "\n".join([invocation_id, *(f"  {at:8.3f} {what}" for at, what in sorted(steps))])
 
     def _in_time(self, found: Judgement, recovery: float, requeued: float) -> bool:
         if found.recovery_p99 > recovery * self.strain or found.requeued_p99 > requeued * self.strain:

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from faults.conftest import MakeScenario
+from faults.runners import runners
 from faults.scenario import Scenario
 from pynenc_core.errors.invocations import InvocationQuarantinedError
 from pynenc_core.invocation import Invocation
 from pynenc_core.status import Status
 
-BOTH = ("persistent-process", "thread")
 LATER = """
 from JOBS import app, note
 
@@ -25,7 +25,7 @@ def added_later() -> str:
 """
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("persistent-process")
 def test_bodies_that_try_to_end_the_process(scenario: MakeScenario, runner: str) -> None:
     with scenario("exits", runner) as it:
         host = it.fleet.start(runner, 1)
@@ -39,7 +39,7 @@ def test_bodies_that_try_to_end_the_process(scenario: MakeScenario, runner: str)
         it.finish()
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("thread")
 def test_an_unknown_task_waits_for_a_runner_that_knows_it(scenario: MakeScenario, runner: str) -> None:
     with scenario("F27", runner) as it:
         old = it.fleet.start(runner, 1)
@@ -86,7 +86,7 @@ class Vandal:
         assert self._connection.execute(statement, (value, invocation.invocation_id)).rowcount == 1
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("multi-thread")
 def test_an_argument_that_was_damaged(scenario: MakeScenario, runner: str) -> None:
     with scenario("corrupt-argument", runner) as it:
         damaged, large, *normal = it.accept([it.jobs.work(1), it.jobs.carries("x" * 100_000), it.jobs.work(2), it.jobs.work(3)])
@@ -105,7 +105,7 @@ def test_an_argument_that_was_damaged(scenario: MakeScenario, runner: str) -> No
         it.finish()
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("process")
 def test_a_record_that_was_damaged_holds_up_nobody(scenario: MakeScenario, runner: str) -> None:
     with scenario("corrupt-record", runner) as it:
         damaged = it.jobs.work(1)

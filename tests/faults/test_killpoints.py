@@ -13,6 +13,7 @@ import pytest
 
 from faults.conftest import MakeScenario
 from faults.fleet import PATIENCE
+from faults.runners import KINDS
 from faults.scenario import Scenario
 from pynenc_core.model import Ask, InvocationRecord, Query, RunnerContext
 from pynenc_core.ports.transitions import change
@@ -20,7 +21,6 @@ from pynenc_core.status import Status
 from pynenc_testkit.contracts.durability import in_child
 from pynenc_testkit.killpoints import EXIT_CODE, KillPoint, kill_points
 
-BOTH = ("persistent-process", "thread")
 CHOKES = tuple(f"pynenc_backend_sqlite.database:Connection.{name}" for name in ("begin", "execute", "executemany"))
 BATCH = 5
 POOL = 60
@@ -183,11 +183,11 @@ def nothing_orphaned(it: Scenario) -> None:
 
 @pytest.mark.smoke
 def test_killed_at_every_write_of_every_operation(scenario: MakeScenario) -> None:
-    with scenario("F05", "both") as it:
+    with scenario("F05", "all") as it:
         numbers = count()
         points = {operation.__name__: kill_everywhere(it, operation, numbers) for operation in OPERATIONS}
         assert min(points.values()) > 4
-        for runner in BOTH:
+        for runner in KINDS:
             it.fleet.start(runner, 2)
         it.wait_until_final(60.0)
         assert {it.record(each).state.status for each in it.accepted} == {Status.SUCCESS}

@@ -12,26 +12,32 @@ from faults.conftest import MakeScenario
 from faults.fleet import SWEEPS_ONLY, Host
 from faults.processes import state_of
 from faults.project import LEASE, SWEEP
+from faults.runners import ALONE, POOLS, runners
 from faults.scenario import Scenario
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
-RUNNERS = ("persistent-process", "thread", "asyncio")
+HANDED_ON = 1.0
+"""Seconds within which what ran in a child that died runs again."""
+RECOVERED = LEASE + SWEEP + 0.6
+"""The same of what ran in a runner that died, where another one sweeps."""
 
 
-def test_a_worker_killed_amid_500_tasks(scenario: MakeScenario) -> None:
-    with scenario("kill-one-of-500", "persistent-process") as it:
+@runners("persistent-process", of=POOLS)
+def test_a_worker_killed_amid_500_tasks(scenario: MakeScenario, runner: str) -> None:
+    with scenario("kill-one-of-500", runner) as it:
         host = it.fleet.start(it.runner, 2)
         group = it.accept(it.jobs.work.parallelize([(number, 0.01) for number in range(500)]))
         it.ledger.wait_for(100)
-        host.kill(host.workers[0])
-        it.wait_until_final()
+        host.kill(eventually(lambda: host.workers, "a worker")[0])
+        it.wait_until_final(60.0)
         assert [each.get_result() for each in group] == list(range(500))
-        found = it.finish(extra=1, recovery=1.0)
-        assert sum(it.record(each).state.crashes for each in group) == found.duplicated
+        found = it.finish(extra=it.kind.together(2), recovery=HANDED_ON)
+        alone = found.duplicated == 1  # who dies beside others is not charged
+        assert sum(it.record(each).state.crashes for each in group) == alone
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@runners("thread")
 def test_a_whole_runner_killed_and_another_one_started(scenario: MakeScenario, runner: str) -> None:
     with scenario("kill-the-tree", runner) as it:
         host = it.fleet.start(runner, 2)
@@ -43,8 +49,9 @@ def test_a_whole_runner_killed_and_another_one_started(scenario: MakeScenario, r
         it.finish(extra=2, recovery=LEASE + SWEEP + 2.0)
 
 
-def test_only_the_runner_killed_its_workers_hand_back_and_end(scenario: MakeScenario) -> None:
-    with scenario("kill-the-parent", "persistent-process") as it:
+@runners("persistent-process", of=("persistent-process", "multi-thread"))
+def test_only_the_runner_killed_its_workers_hand_back_and_end(scenario: MakeScenario, runner: str) -> None:
+    with scenario("kill-the-parent", runner) as it:
         host = it.fleet.start(it.runner, 2)
         held = it.accept([it.jobs.gated("gate") for _ in range(2)])
         it.ledger.wait_for(2)
@@ -59,6 +66,21 @@ def test_only_the_runner_killed_its_workers_hand_back_and_end(scenario: MakeScen
         assert {(s.interruptions, s.crashes, s.attempts) for s in (it.record(each).state for each in held)} == {(1, 0, 0)}
 
 
+@pytest.mark.full
+def test_only_the_runner_killed_its_forks_die_with_it(scenario: MakeScenario) -> None:
+    with scenario("kill-the-parent", "process") as it:
+        host = it.fleet.start(it.runner, 2)
+        it.accept([it.jobs.gated("gate") for _ in range(2)])
+        it.ledger.wait_for(2)
+        below = [pid for pid in host.tree if pid != host.pid]
+        host.kill(host.pid)
+        eventually(lambda: not any(map(state_of, below)), "the end of the orphaned processes", 3.0)
+        it.project.open_gate("gate")
+        it.fleet.start(it.runner, 2)
+        it.wait_until_final()
+        it.finish(extra=2)
+
+
 class Killer:
     """Kills a random worker every half second, and sees to it that there are always as many as in the beginning."""
 
@@ -70,76 +92,106 @@ class Killer:
         self.kills = 0
 
     def start(self) -> None:
-        """Start the workers: the children of one runner; or so many runners, beside one that lives on and sweeps.
+        """Start the workers: those of one runner; or so many runners, beside one that lives on and sweeps.
 
         Where every runner dies, the next one has to be in contact with the store for a lease before it may judge.
         """
-        if self._it.runner == "persistent-process":
-            self._it.fleet.start(self._it.runner, self._workers)
+        if self._it.kind.pool:
+            self._it.fleet.start(self._it.runner, self._workers * self._it.kind.crowd)
             return
         self._spared.append(self._it.fleet.start("thread", 1, SWEEPS_ONLY))
-        for host in [self._it.fleet.start(self._it.runner, 1, ready=False) for _ in range(self._workers)]:
+        for host in [self._it.fleet.start(self._it.runner, self._it.kind.crowd, ready=False) for _ in range(self._workers)]:
             eventually(host.is_ready, "the start of a runner", 30.0)
 
-    def rage(self, seconds: float) -> None:
-        """Kill for so long, or until everything is final."""
+    def rage(self, seconds: float, least: int) -> None:
+        """Kill for so long and so many, or until everything is final."""
         ends = time.monotonic() + seconds
-        while time.monotonic() < ends and not self._all_final_within(0.5):
+        while (time.monotonic() < ends or self.kills < least) and not self._all_final_within(0.5):
             host = self._random.choice([host for host in self._it.fleet.living() if host not in self._spared])
-            if host.workers:
-                host.kill(self._random.choice(host.workers))
+            if workers := host.workers:
+                host.kill(self._random.choice(workers))
                 self.kills += 1
             if host.exit_code is not None:
-                self._it.fleet.start(self._it.runner, 1, ready=False)
+                self._it.fleet.start(self._it.runner, self._it.kind.crowd, ready=False)
+        for host in self._it.fleet.living():
+            eventually(host.is_ready, "the start of a runner", 30.0)
 
     def _all_final_within(self, seconds: float) -> bool:
         return not self._it.project.app.wait(self._it.accepted, timeout=seconds)[1]
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
-@pytest.mark.parametrize(
-    ("tasks", "seconds"),
-    [pytest.param(600, 3.0, marks=pytest.mark.smoke, id="smoke"), pytest.param(8000, 20.0, marks=pytest.mark.full, id="full")],
-)
-def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str, tasks: int, seconds: float) -> None:
+def rage_among(it: Scenario, tasks: int, length: float, seconds: float, timeout: float) -> None:
+    """Kill workers for so long while tasks run, and wait until all have ended."""
+    killer = Killer(it, 4)
+    killer.start()
+    it.accept(it.jobs.work.parallelize([(number, length * it.kind.crowd) for number in range(tasks)]))
+    eventually(lambda: len({line.pid for line in it.ledger.lines()}) >= 4, "all workers to run something")
+    killer.rage(seconds, least=int(seconds * 1.5))
+    it.wait_until_final(timeout)
+    it.finish(extra=killer.kills * it.kind.crowd, recovery=RECOVERED, tasks=tasks)
+
+
+@pytest.mark.smoke
+@runners("asyncio", "multi-thread", "process")
+def test_random_workers_killed_for_a_while(scenario: MakeScenario, runner: str) -> None:
     with scenario("F01", runner, seed=1) as it:
-        killer = Killer(it, 4)
-        killer.start()
-        it.accept(it.jobs.work.parallelize([(number, 0.01) for number in range(tasks)]))
-        killer.rage(seconds)
-        it.wait_until_final(60.0)
-        it.finish(extra=killer.kills, recovery=LEASE + SWEEP + 0.6, tasks=tasks)
+        rage_among(it, tasks=150 if it.kind.forks else 600, length=0.02, seconds=3.0, timeout=60.0)
 
 
-@pytest.mark.parametrize(
-    "victims",
-    [pytest.param(6, marks=pytest.mark.smoke, id="smoke"), pytest.param(100, marks=pytest.mark.full, id="full")],
-)
-def test_a_worker_killed_between_effect_and_settlement(scenario: MakeScenario, victims: int) -> None:
-    with scenario("F03", "persistent-process") as it:
-        it.fleet.start(it.runner, 2)
-        it.accept(it.jobs.killed_once.parallelize([(number,) for number in range(victims)]))
-        it.wait_until_final(90.0)
-        judge_f03(it, recovery=1.0)
+@pytest.mark.full
+@runners()
+def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F01-full", runner, seed=1) as it:
+        rage_among(it, tasks=8000, length=0.01, seconds=20.0, timeout=900.0 if it.kind.forks else 120.0)
 
 
-@pytest.mark.parametrize(
-    ("hosts", "victims"),
-    [pytest.param(2, 4, marks=pytest.mark.smoke, id="smoke"), pytest.param(3, 50, marks=pytest.mark.full, id="full")],
-)
-def test_a_runner_killed_between_effect_and_settlement(scenario: MakeScenario, hosts: int, victims: int) -> None:
-    with scenario("F03", "thread") as it:
-        sweeper = it.fleet.start("thread", 1, SWEEPS_ONLY)
-        it.accept(it.jobs.killed_once.parallelize([(number,) for number in range(victims)]))
+@runners("persistent-process", of=POOLS)
+def test_a_worker_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F03", runner) as it:
+        kill_each_once(it, victims=6)
 
-        def all_final() -> bool:
-            while len(list(it.fleet.living())) < 1 + hosts:
-                it.fleet.start("thread", 1, ready=False)
-            return not it.project.app.wait(it.accepted, timeout=0.05)[1]
 
-        eventually(all_final, "the end of all tasks", 90.0)
-        assert sweeper.exit_code is None
-        judge_f03(it, requeued=LEASE + SWEEP + 0.6)  # when it runs depends on how fast runners start, all of which are killed here
+@pytest.mark.full
+@runners(of=POOLS)
+def test_100_workers_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F03-full", runner) as it:
+        kill_each_once(it, victims=100)
+
+
+def kill_each_once(it: Scenario, victims: int) -> None:
+    """Let each task end its worker, in which it is alone, at its first execution."""
+    it.fleet.start(it.runner, 2, crowd=1)
+    it.accept(it.jobs.killed_once.parallelize([(number,) for number in range(victims)]))
+    it.wait_until_final(120.0)
+    judge_f03(it, recovery=HANDED_ON)
+
+
+@runners("thread", of=ALONE)
+def test_a_runner_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F03", runner) as it:
+        replace_each_killed(it, hosts=2, victims=4)
+
+
+@pytest.mark.full
+@runners(of=ALONE)
+def test_100_runners_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F03-full", runner) as it:
+        replace_each_killed(it, hosts=3, victims=100)
+
+
+def replace_each_killed(it: Scenario, hosts: int, victims: int) -> None:
+    """Let each task end its runner at its first execution, and start another one in its place."""
+    sweeper = it.fleet.start("thread", 1, SWEEPS_ONLY)
+    it.accept(it.jobs.killed_once.parallelize([(number,) for number in range(victims)]))
+
+    def all_final() -> bool:
+        while len(list(it.fleet.living())) < 1 + hosts:
+            it.fleet.start(it.runner, 1, ready=False)
+        return not it.project.app.wait(it.accepted, timeout=0.05)[1]
+
+    eventually(all_final, "the end of all tasks", 60.0 + 3.0 * victims)
+    assert sweeper.exit_code is None
+    judge_f03(it, requeued=RECOVERED)  # when it runs depends on how fast runners start, all of which are killed here
 
 
 def judge_f03(it: Scenario, recovery: float = math.inf, requeued: float = math.inf) -> None:

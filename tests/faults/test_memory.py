@@ -10,6 +10,7 @@ import pytest
 
 from faults.conftest import MakeScenario
 from faults.memory import Group, LikeAGroup, RealGroup, little_memory
+from faults.runners import POOLS, runners
 from faults.scenario import Scenario
 from pynenc_core.orchestration.endings import recent_ends, report_of
 
@@ -17,10 +18,10 @@ MIB = 220
 """For a runner, two workers of 35 MiB each, and not for a task that takes 400."""
 MOST = 1000
 """How gladly the kernel kills a process, at most."""
-TWO_PROCESSES = {"PYNENC__RUNNER__MAX_PROCESSES": "2", "PYNENC__RUNNER__MAX_THREADS": "1"}
 
 
-@pytest.mark.parametrize("runner", [pytest.param("persistent-process", marks=pytest.mark.smoke), "multi-thread", "process"])
+@pytest.mark.smoke
+@runners("persistent-process", "process", of=POOLS)
 def test_the_end_of_a_child_without_memory_is_recognised(scenario: MakeScenario, tmp_path: Path, runner: str) -> None:
     with little_memory(MIB, tmp_path / "root") as group, scenario("F06", runner) as it:
         starve(it, group)
@@ -33,7 +34,7 @@ def test_where_no_group_can_be_made_one_that_looks_like_it_shows_the_same(scenar
 
 def starve(it: Scenario, group: Group) -> None:
     """Let one task take more than there is, while others run beside it."""
-    host = it.fleet.start(it.runner, 2, {**group.variables, **TWO_PROCESSES})
+    host = it.fleet.start(it.runner, 2, group.variables, crowd=1)
     (hungry,) = it.accept([it.jobs.hungry(400 if group.real else 1)])
     it.ledger.wait_for(1)
     (victim,) = [line.pid for line in it.ledger.lines()]

@@ -3,74 +3,111 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
 
+import attrs
 import pytest
 
 from faults.conftest import MakeScenario
+from faults.runners import ALONE, POOLS, Kind, runners
 from faults.scenario import Scenario
 from pynenc_core.errors.invocations import InvocationQuarantinedError
+from pynenc_core.invocation import Invocation
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
 SECONDS = 0.05  # of a normal task
+MANY = {"poisons": 5, "normals": 200}
 
 
-def keep(it: Scenario, hosts: int, slots: int, done: Callable[[], bool], timeout: float) -> None:
+@attrs.frozen(kw_only=True)
+class Size:
+    """How much there is of what."""
+
+    poisons: int
+    normals: int
+    hosts: int = 1
+    slots: int = 2
+    crowd: int = 1
+
+
+def few(kind: Kind) -> Size:
+    """Return a small size; where each crash ends the runner, one of two, and not so many crashes."""
+    return Size(poisons=2, normals=100) if kind.pool else Size(poisons=1, normals=100, hosts=2, slots=4)
+
+
+def keep(it: Scenario, size: Size) -> None:
     """Start another runner in the place of each that a task has killed, as a service manager would, until all is done."""
 
     def look() -> bool:
         codes = {host.exit_code for host in it.fleet.hosts} - {None, -signal.SIGABRT}
         assert not codes, f"a runner ended by itself: {codes}"
-        while len(list(it.fleet.living())) < hosts:
-            it.fleet.start(it.runner, slots, ready=False)
-        return done()
+        while len(list(it.fleet.living())) < size.hosts:
+            it.fleet.start(it.runner, size.slots, crowd=size.crowd, ready=False)
+        return not it.project.app.wait(it.accepted, timeout=0.05)[1]
 
-    eventually(look, "the end of all tasks", timeout)
+    eventually(look, "the end of all tasks", 150.0)
 
 
-def run_f13(it: Scenario, poisons: int, normals: int, hosts: int, slots: int, timeout: float) -> float:
-    """Run both kinds at once, the poisonous ones in front; return the throughput of the normal ones as a share of what the slots can do."""
-    poisonous = it.accept(it.jobs.poison.parallelize([()] * poisons))
-    normal = it.accept(it.jobs.work.parallelize([(number, SECONDS) for number in range(normals)]))
-    keep(it, hosts, slots, lambda: not it.project.app.wait(it.accepted, timeout=0.05)[1], timeout)
+def run_normal(it: Scenario, size: Size) -> float:
+    """Run the normal ones alone; return how many began in a second."""
+    normal = it.accept(it.jobs.work.parallelize([(number, SECONDS) for number in range(size.normals)]))
+    keep(it, size)
+    return rate(it, normal)
+
+
+def run_f13(it: Scenario, size: Size, usual: float = 0.0) -> float:
+    """Run both kinds at once, the poisonous ones in front; return the throughput of the normal ones as a share of the usual one."""
+    poisonous = it.accept(it.jobs.poison.parallelize([()] * size.poisons))
+    normal = it.accept(it.jobs.work.parallelize([(number, SECONDS) for number in range(size.normals)]))
+    keep(it, size)
     for each in poisonous:
         with pytest.raises(InvocationQuarantinedError, match=r"crashed its worker 3 times; .*"):
             each.get_result()
         state = it.record(each).state
         assert (state.status, state.crashes, state.attempts) == (Status.QUARANTINED, 3, 0)
-        if it.runner == "persistent-process":
+        if it.kind.pool:
             assert "SIGABRT" in state.reason
     charged = {(s.status, s.crashes, s.attempts) for s in (it.record(each).state for each in normal)}
     assert charged == {(Status.SUCCESS, 0, 0)}
-    beside = hosts * (slots - 1) if it.runner == "thread" else 0  # others in the process, at the crash that made all of them suspects
-    share = throughput(it, hosts * slots)
-    it.finish(extra=2 * poisons + 2 * beside * poisons, poisons=poisons, throughput=round(share, 2))
+    beside = size.hosts * (it.kind.together(size.slots, size.crowd) - 1)  # in the process, at the crash that made all of them suspects
+    share = rate(it, normal) / (usual or size.hosts * size.slots / SECONDS)
+    it.finish(extra=2 * size.poisons * (1 + beside), poisons=size.poisons, throughput=round(share, 2))
     return share
 
 
-def throughput(it: Scenario, slots: int) -> float:
-    """Return how much of what the slots can do was done, until the last normal task began."""
-    begun = [line.at for line in it.ledger.lines(task="work")]
-    return len(begun) * SECONDS / slots / (max(begun) - min(begun) + SECONDS)
+def rate(it: Scenario, invocations: Iterable[Invocation[Any]]) -> float:
+    """Return how many began in a second, from the first to the last of them."""
+    effects = it.ledger.by_invocation()
+    begun = [line.at for each in invocations for line in effects[each.invocation_id]]
+    return len(begun) / (max(begun) - min(begun) + SECONDS)
 
 
 @pytest.mark.smoke
-def test_poison_among_processes(scenario: MakeScenario) -> None:
-    with scenario("F13", "persistent-process") as it:
-        run_f13(it, poisons=2, normals=100, hosts=1, slots=2, timeout=30.0)
-
-
-@pytest.mark.smoke
-def test_poison_among_threads(scenario: MakeScenario) -> None:
-    with scenario("F13", "thread") as it:
-        run_f13(it, poisons=1, normals=100, hosts=2, slots=4, timeout=40.0)
+@runners("persistent-process", "thread")
+def test_poison_among_normal_tasks(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F13", runner) as it:
+        run_f13(it, few(it.kind))
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("runner", "hosts", "slots"), [("persistent-process", 1, 2), ("thread", 2, 4)])
-def test_five_poisons_among_200(scenario: MakeScenario, runner: str, hosts: int, slots: int) -> None:
+@runners(of=POOLS)
+def test_five_poisons_among_200_of_a_pool(scenario: MakeScenario, runner: str) -> None:
     with scenario("F13-full", runner) as it:
-        share = run_f13(it, poisons=5, normals=200, hosts=hosts, slots=slots, timeout=90.0)
-        # Among threads each crash ends the whole process, whose work waits for the end of its lease: no share is promised there.
-        assert share >= 0.8 or runner == "thread"
+        size = Size(**MANY)
+        assert run_f13(it, size, usual=run_normal(it, size)) >= 0.8
+
+
+@pytest.mark.full
+@runners(of=ALONE)
+def test_five_poisons_among_200(scenario: MakeScenario, runner: str) -> None:
+    """Each crash ends the whole process, whose work waits for the end of its lease: no throughput is promised there."""
+    with scenario("F13-full", runner) as it:
+        run_f13(it, Size(**MANY, hosts=2, slots=4))
+
+
+@pytest.mark.full
+def test_five_poisons_among_200_on_threads_of_two_processes(scenario: MakeScenario) -> None:
+    with scenario("F13-crowd", "multi-thread") as it:
+        run_f13(it, Size(**MANY, slots=8, crowd=4))

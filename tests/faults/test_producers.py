@@ -10,6 +10,7 @@ import pytest
 
 from faults.conftest import MakeScenario
 from faults.project import LEASE
+from faults.runners import runners
 from faults.scenario import Scenario
 from pynenc_core.model import Query
 from pynenc_core.status import Status
@@ -52,7 +53,7 @@ def test_a_producer_killed_inside_a_batch(scenario: MakeScenario, kills: int) ->
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("runner", ["persistent-process", "thread"])
+@runners()
 def test_a_task_of_five_leases(scenario: MakeScenario, runner: str) -> None:
     with scenario("F11", runner) as it:
         run_long(it, 5 * LEASE)

@@ -10,12 +10,12 @@ import pytest
 
 from faults.conftest import MakeScenario
 from faults.fleet import Host
+from faults.runners import runners
 from faults.scenario import Scenario
 from pynenc_core.model import InvocationHistory
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
-RUNNERS = ("persistent-process", "thread", "asyncio")
 GIVEN_BACK = frozenset({Status.KILLED, Status.REROUTED})
 
 
@@ -39,7 +39,7 @@ def claims_later_than(it: Scenario, host: Host, instant: float) -> int:
     return sum(entry.at > instant and f"-{host.pid}-" in entry.status_record.runner_id for entry in entries)
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@runners("persistent-process")
 def test_a_stop_drains_hands_back_and_exits_with_0(scenario: MakeScenario, runner: str) -> None:
     with scenario("sigterm", runner, grace=2.0) as it:
         host = it.fleet.start(runner, 3)
@@ -65,7 +65,7 @@ def test_a_stop_drains_hands_back_and_exits_with_0(scenario: MakeScenario, runne
         it.finish(extra=4)
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@runners("process")
 def test_a_second_signal_hands_back_at_once(scenario: MakeScenario, runner: str) -> None:
     with scenario("sigterm-twice", runner, grace=1000.0) as it:
         host = it.fleet.start(runner, 2)
@@ -86,32 +86,33 @@ def test_a_second_signal_hands_back_at_once(scenario: MakeScenario, runner: str)
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("runner", RUNNERS)
+@runners("asyncio", "multi-thread")
 def test_rolling_replacement(scenario: MakeScenario, runner: str) -> None:
     with scenario("F25", runner, seed=25, grace=0.5) as it:
         roll(it, hosts=2, tasks=30, longest=2.0)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("runner", RUNNERS)
+@runners()
 def test_rolling_replacement_of_four(scenario: MakeScenario, runner: str) -> None:
     with scenario("F25-full", runner, seed=25, grace=1.0) as it:
         roll(it, hosts=4, tasks=80, longest=6.0)
 
 
 def roll(it: Scenario, hosts: int, tasks: int, longest: float) -> None:
-    """Replace each runner by a new one while tasks of 0.1 s up to `longest` run."""
-    old = [it.fleet.start(it.runner, 1, ready=False) for _ in range(hosts)]
+    """Replace each runner by a new one while tasks of 0.1 s up to `longest` run, so many for each slot of a host."""
+    slots = it.kind.crowd
+    old = [it.fleet.start(it.runner, slots, ready=False) for _ in range(hosts)]
     for host in old:
         eventually(host.is_ready, "the start of a runner", 30.0)
     lengths = Random(it.seed).choices(  # noqa: S311 - lengths that can be repeated
-        [0.1, 0.3, longest / 2, longest], weights=[6, 3, 1, 1], k=tasks
+        [0.1, 0.3, longest / 2, longest], weights=[6, 3, 1, 1], k=tasks * slots
     )
     it.accept(it.jobs.work.parallelize([(number, seconds) for number, seconds in enumerate(lengths)]))
-    it.ledger.wait_for(hosts)
+    it.ledger.wait_for(hosts * slots)
     stops = []
     for host in old:
-        it.fleet.start(it.runner, 1)
+        it.fleet.start(it.runner, slots)
         stops.append((host, host.ask_to_stop()))
         assert host.wait(10.0) == 0
     it.wait_until_final(90.0)
@@ -120,6 +121,6 @@ def roll(it: Scenario, hosts: int, tasks: int, longest: float) -> None:
     assert [claims_later_than(it, host, asked + it.strain) for host, asked in stops] == [0] * hosts
     handed = sum(state.interruptions for state in states)
     waits = sorted(gaps(it))
-    it.finish(extra=hosts, handed_back=handed, longest_gap=round(waits[-1], 3) if waits else 0.0)
+    it.finish(extra=hosts * slots, handed_back=handed, longest_gap=round(waits[-1], 3) if waits else 0.0)
     # What is handed back keeps its place in front of the queue, and is taken as soon as a slot is free.
     assert not waits or waits[-1] <= 2.0 * it.strain

@@ -13,12 +13,11 @@ import pytest
 from faults.conftest import MakeScenario
 from faults.disks import small_disk
 from faults.project import LEASE
+from faults.runners import runners
 from faults.scenario import Scenario
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
-
-BOTH = ("persistent-process", "thread")
 
 
 def make_unwritable(path: Path) -> None:
@@ -47,7 +46,7 @@ def make_newer(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("thread")
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -89,7 +88,7 @@ def held(path: Path) -> Iterator[None]:
         connection.close()
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("persistent-process")
 def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: MakeScenario, runner: str) -> None:
     with scenario("outage", runner, sqlite={"busy_timeout_sec": 0.3}) as it:
         hosts = [it.fleet.start(runner, 2) for _ in range(2)]
@@ -117,7 +116,7 @@ def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: 
         assert back <= 2.0 * it.strain
 
 
-@pytest.mark.parametrize("runner", BOTH)
+@runners("thread")
 def test_a_full_disk(scenario: MakeScenario, runner: str, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, scenario("F37", runner, store=tmp_path / "disk" / "jobs.db") as it:
         host = it.fleet.start(runner, 2)

@@ -11,11 +11,11 @@ import pytest
 from faults.conftest import MakeScenario
 from faults.fleet import SWEEPS_ONLY, Host
 from faults.project import LEASE
+from faults.runners import POOLS, runners
 from faults.scenario import Scenario
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
-BOTH = ("persistent-process", "thread")
 _LATE = re.compile("outcomes came too late.*: (.*)")
 
 
@@ -40,28 +40,38 @@ def refused_by(host: Host) -> set[str]:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("runner", BOTH)
-def test_a_zombie_writes_nothing(scenario: MakeScenario, runner: str) -> None:
-    count = 50 if runner == "thread" else 4
-    with scenario("F07", runner) as it:
-        zombie = it.fleet.start(runner, count)
-        held = it.accept(it.jobs.gated.parallelize([("gate",)] * count))
-        first = {line.runner for line in it.ledger.wait_for(count)}
-        it.fleet.start("thread", count)
-        stand_still(it, zombie)
-        stopped = time.monotonic()
-        it.project.open_gate("gate")
-        it.wait_until_final()
-        it.checker.remember(it.ids)
-        eventually(lambda: time.monotonic() > stopped + 3 * LEASE, "the end of three leases", 4 * LEASE)
-        zombie.go_on()
-        it.ledger.wait_for(2 * count, what="passed")
-        eventually(lambda: refused_by(zombie) == set(it.ids), "a refusal of each of its outcomes")
-        assert not {each.get_result().partition("/")[0] for each in held} & first
-        again = it.accept([it.jobs.gated("gate") for _ in range(count)])
-        it.wait_until_final()
-        assert {each.status for each in again} == {Status.SUCCESS}
-        it.finish(extra=count, refused=len(refused_by(zombie)))
+def test_a_zombie_writes_nothing(scenario: MakeScenario) -> None:
+    with scenario("F07", "thread") as it:
+        come_back(it, 50, crowd=1)
+
+
+@pytest.mark.full
+@runners()
+def test_a_zombie_of_50_writes_nothing(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F07-full", runner) as it:
+        come_back(it, 50, crowd=10)
+
+
+def come_back(it: Scenario, count: int, crowd: int) -> None:
+    """Let a runner stand still for three leases while it runs so many."""
+    zombie = it.fleet.start(it.runner, count, crowd=crowd)
+    held = it.accept(it.jobs.gated.parallelize([("gate",)] * count))
+    first = {line.runner for line in it.ledger.wait_for(count, timeout=90.0)}
+    it.fleet.start("thread", count)
+    stand_still(it, zombie)
+    stopped = time.monotonic()
+    it.project.open_gate("gate")
+    it.wait_until_final()
+    it.checker.remember(it.ids)
+    eventually(lambda: time.monotonic() > stopped + 3 * LEASE, "the end of three leases", 4 * LEASE)
+    zombie.go_on()
+    it.ledger.wait_for(2 * count, what="passed")
+    eventually(lambda: refused_by(zombie) == set(it.ids), "a refusal of each of its outcomes")
+    assert not {each.get_result().partition("/")[0] for each in held} & first
+    again = it.accept([it.jobs.gated("gate") for _ in range(count)])
+    it.wait_until_final(60.0)
+    assert {each.status for each in again} == {Status.SUCCESS}
+    it.finish(extra=count, refused=len(refused_by(zombie)))
 
 
 def test_a_zombie_that_claimed_the_same_invocation_again(scenario: MakeScenario) -> None:
@@ -105,9 +115,10 @@ def test_a_zombie_hands_back_what_it_claimed_again(scenario: MakeScenario) -> No
         it.finish(extra=2)
 
 
-def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeScenario) -> None:
-    with scenario("F07-paused", "persistent-process") as it:
-        zombie = it.fleet.start("persistent-process", 1)
+@runners("persistent-process")
+def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeScenario, runner: str) -> None:
+    with scenario("F07-paused", runner) as it:
+        zombie = it.fleet.start(runner, 1)
         (parent,) = it.accept([it.jobs.waits_for_gate("gate")])
         it.when(parent, Status.PAUSED)
         it.ledger.wait_for(1, task="gated")
@@ -122,10 +133,11 @@ def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeSce
         it.finish(extra=1)
 
 
-def test_workers_of_a_runner_that_stands_still(scenario: MakeScenario) -> None:
+@runners("persistent-process", of=POOLS)
+def test_workers_of_a_runner_that_stands_still(scenario: MakeScenario, runner: str) -> None:
     """The parent gives their heartbeats: while it stands, its workers count as dead, and may not go on claiming."""
-    with scenario("F07-parent-only", "persistent-process") as it:
-        zombie = it.fleet.start("persistent-process", 2)
+    with scenario("F07-parent-only", runner) as it:
+        zombie = it.fleet.start(runner, 2)
         tasks = it.accept(it.jobs.work.parallelize([(number, 0.5) for number in range(36)]))
         it.ledger.wait_for(4)
         it.fleet.start("thread", 2)
