@@ -67,9 +67,8 @@ class ProcessRunner(WorkersRunner):
 
     def _rest(self) -> None:
         """Block until there is something to do."""
-        timeout = min(_LOOK, self.conf.idle_claim_timeout_sec) if self._members.running else self.conf.idle_claim_timeout_sec
-        if (delay := self._next_spawn - time.monotonic()) > 0.0:
-            timeout = min(timeout, delay)  # nobody wakes this runner when it may start processes again
+        delay, far = self._next_spawn - time.monotonic(), float("inf")  # nothing tells when processes may be started again
+        timeout = min(self.conf.idle_claim_timeout_sec, _LOOK if self._members.running else far, delay if delay > 0.0 else far)
         if not self._can_claim():
             self.pause(timeout)
         elif not self._may_find_work:
