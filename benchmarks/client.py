@@ -58,8 +58,13 @@ def drained(count: int) -> None:
 
 
 def drain(count: int) -> None:
-    """Enqueue, drain and fetch, all at once."""
+    """Enqueue, drain and fetch, all at once, when all workers have begun."""
     warm()
+    burst(count)
+
+
+def burst(count: int) -> None:
+    """Enqueue, drain and fetch, all at once."""
     began = time.perf_counter()
     results = nothing.parallelize([(n,) for n in range(count)]).ordered_results(600)
     must(results == list(range(count)), "the results are right")

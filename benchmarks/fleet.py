@@ -98,13 +98,25 @@ def processes(runner: subprocess.Popen[bytes]) -> dict[str, Process]:
     return found
 
 
+def cpu_of_all(runner: subprocess.Popen[bytes]) -> float:
+    """Return the CPU seconds that a runner's process and all below it have used so far, those that have ended included."""
+    pids, ticks = [runner.pid], 0
+    for pid in pids:
+        pids.extend(_below(pid))
+        ticks += sum(int(field) for field in _fields(pid)[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def _below(pid: int) -> list[int]:
     return sorted(int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split())
 
 
 def _process(pid: int) -> Process:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ticks = int(fields[11]) + int(fields[12])
+    ticks = sum(int(field) for field in _fields(pid)[11:13])
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
     kibibytes = {name: int(value.split()[0]) for name, value in lines.items()}
     own = kibibytes["Private_Clean"] + kibibytes["Private_Dirty"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -48,7 +48,11 @@ class Row:
 
 def median(measure: Callable[[], float], repeats: int = REPEATS) -> tuple[float, float]:
     """Return the median of several runs and their relative spread."""
-    values = [measure() for _ in range(repeats)]
+    return median_of([measure() for _ in range(repeats)])
+
+
+def median_of(values: Sequence[float]) -> tuple[float, float]:
+    """Return the median of some figures and their relative spread."""
     middle = statistics.median(values)
     return middle, (max(values) - min(values)) / middle
 
