@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pynenc_core.errors.plugins import PluginSnapshotError
-from pynenc_core.plugins import PluginSnapshot
+from pynenc_core.plugins import PluginSnapshot, discovery
 from unit.plugins.site import Site, runner
 
 
@@ -37,3 +37,14 @@ def test_other_plugins_are_refused_and_told_apart(site: Site) -> None:
 def test_taking_a_snapshot_imports_nothing(site: Site) -> None:
     site.plugin("a", "raise AssertionError('imported')")
     assert site.manager().snapshot().plugins == (("a", "dist-a", "1.0"),)
+
+
+def test_what_is_read_to_be_kept_is_what_every_later_manager_finds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the process that forks workers: they have its modules, whatever is installed meanwhile."""
+    monkeypatch.setattr(discovery, "_kept", {})
+    before = discovery.discover()
+    discovery.keep_discovery()
+    site.install("dist-late", points={"late": "plug_late"}, group="pynenc")
+    assert discovery.discover() == before
+    monkeypatch.setattr(discovery, "_kept", {})
+    assert "late" in {plugin.name for plugin in discovery.discover().plugins}
