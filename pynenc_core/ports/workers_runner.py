@@ -117,7 +117,7 @@ class WorkersRunner(BaseRunner):
         while not self._stopped.wait(wait):
             self._kill_overdue()
             deadlines = [worker.gauge.deadline for worker in list(self._workers) if worker.alive and worker.gauge.deadline]
-            wait = min(_LOOK, max(_LOOK_LEAST, min(deadlines, default=_LOOK) + _OVERRUN - time.monotonic()))
+            wait = min(_LOOK, max(_LOOK_LEAST, min(deadlines, default=float("inf")) + _OVERRUN - time.monotonic()))
 
     def _end(self, worker: Child, work: Callable[[str], int]) -> None:
         """Kill a worker; `work` takes its runner id, and moves on what it owned."""

@@ -6,6 +6,7 @@ twenty would, the background services included: they begin when a runner was in 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ SPEED = 5
 SECONDS = 4.0
 MOST = 2 * SPEED * SECONDS
 """Calls of one process within that time: fewer than two a second, by the default periods."""
+MOST_WAKINGS = 40
+"""Of a process within a second: a few looks that nothing can notify of, and what the short periods here add."""
 SETTINGS = {
     "num_processes": 1,
     "max_processes": 1,
@@ -126,6 +129,15 @@ def calls(project: Project) -> dict[int, Counter[str]]:
     return found
 
 
+def rests(pid: int) -> int:
+    """Return how often the threads of a process, which each began once, have gone to sleep so far."""
+    found = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        lines = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
+        found += int(lines["voluntary_ctxt_switches"])
+    return found
+
+
 def within(projects: dict[str, Project]) -> dict[str, dict[int, Counter[str]]]:
     """Return the calls of all runners within the time, by runner, process and name."""
     before = {name: calls(project) for name, project in projects.items()}
@@ -150,6 +162,16 @@ def test_an_idle_runner_asks_its_store_less_than_twice_a_second(projects: dict[s
     for name, made in within(projects).items():
         assert all(each.total() < MOST for each in made.values()), f"{name}: {made}"
         assert any(each["beat"] for each in made.values()), f"{name}: {made}"
+
+
+def test_an_idle_runner_sleeps(projects: dict[str, Project]) -> None:
+    """Nobody polls where somebody can notify: whatever looks by itself does so a few times a second."""
+    for name, project in projects.items():
+        pids = {pid for pid in calls(project) if Path(f"/proc/{pid}").exists()} - {os.getpid()}
+        before = {pid: rests(pid) for pid in pids}
+        threading.Event().wait(1.0)
+        woken = {pid: rests(pid) - before[pid] for pid in pids}
+        assert all(count < MOST_WAKINGS for count in woken.values()), f"{name}: {woken}"
 
 
 def test_a_task_that_waits_asks_less_than_twice_a_second_and_never_where_its_process_is_stopped(
