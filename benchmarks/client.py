@@ -151,7 +151,9 @@ def touches() -> None:
 def waits() -> None:
     """Return when a task waits for one that does not begin."""
     waiting = wait_for_ever()
+    ends = time.monotonic() + 60
     while waiting.status is not Status.PAUSED:
+        must(time.monotonic() < ends, "a task begins to wait")
         time.sleep(0.01)
     print("waits=1")
 
