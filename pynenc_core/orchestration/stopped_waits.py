@@ -52,6 +52,7 @@ class StoppedWaits:
         self._arrivals: Interest | None = None
         self._anew = False
         """Something else is to be waited for by now."""
+        self._away = False
         self._ended = False
         self._thread: threading.Thread | None = None
 
@@ -101,14 +102,20 @@ class StoppedWaits:
                 wanted = {each for wait in self._waits.values() for each in wait.hold.awaits}
             try:
                 self._watch(wanted)
+                self._away = False
             except BackendUnavailableError as error:
-                self._engine.logger.warning("runner %s waits for its store, and processes wait with it: %s", self._runner_id, error)
-                with self._changed:
-                    self._changed.wait(_AWAY)
+                if not self._away:
+                    self._engine.logger.warning("runner %s waits for its store, and processes wait with it: %s", self._runner_id, error)
+                self._away = True
+                self._rest()
             except Exception:
                 self._engine.logger.exception("runner %s goes on waiting for results after an error", self._runner_id)
-                with self._changed:
-                    self._changed.wait(_AWAY)
+                self._rest()
+
+    def _rest(self) -> None:
+        with self._changed:
+            self._changed.wait(_AWAY)
+        self._note(frozenset())  # time goes on without the store
 
     def _watch(self, wanted: set[str]) -> None:
         """Wait for news of these until there are other waits, or for the time after which to look whatever was told."""
