@@ -18,8 +18,8 @@ class PersistentProcessRunner(PoolRunner):
 
     @property
     def max_parallel_slots(self) -> int:
-        """`num_processes`, or the number of CPUs where that is 0."""
-        return self.conf.num_processes or os.cpu_count() or 1
+        """`num_processes`, or the number of CPUs where that is 0; never fewer than `min_parallel_slots`."""
+        return max(self.conf.num_processes or os.cpu_count() or 1, self.conf.min_parallel_slots)
 
     @property
     def slots_per_worker(self) -> int:

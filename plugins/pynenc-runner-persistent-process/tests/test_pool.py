@@ -1,0 +1,93 @@
+"""The pool is kept full: what dies is replaced, what cannot be started is tried again, and the runner lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pynenc_core.model import RunnerContext
+from pynenc_core.ports.runner import BaseRunner
+from pynenc_testkit.contracts.subject import fresh_place
+from pynenc_testkit.projects import FAST, START, Project, make_project
+from pynenc_testkit.stores import Background, eventually
+
+
+@pytest.fixture
+def project() -> Iterator[Project]:
+    with fresh_place("{folder}") as folder:
+        settings = {**FAST, "runner_cls": "persistent-process", "runner": {**FAST["runner"], "num_processes": 2}}
+        made = make_project(Path(folder), f"sqlite:///{folder}/jobs.db", settings)
+        yield made
+        made.close()
+
+
+@contextmanager
+def running(project: Project) -> Iterator[BaseRunner]:
+    """Run the project's runner in a thread of this process, to look at its workers."""
+    runner = project.app.make_runner()
+    runs = Background(runner.run)
+    try:
+        yield runner
+    finally:
+        runner.stop_runner_loop()
+        runs.result(START)
+
+
+def living(runner: BaseRunner) -> set[int]:
+    """The pids of its workers that are alive."""
+    return {child.pid for child in runner.children() if child.alive}
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again_and_the_runner_lives(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = project.app.worker_command
+    refused: list[str] = []
+
+    def at_the_third_time(context: RunnerContext, slots: int) -> tuple[Sequence[str], bytes]:
+        if len(refused) < 2:
+            refused.append(context.runner_id)
+            return ["/nowhere/python"], b"\n"
+        return command(context, slots)
+
+    monkeypatch.setattr(project.app, "worker_command", at_the_third_time)
+    with running(project) as runner:
+        assert project.jobs.add(1, 2).get_result(START) == 3
+        eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
+    said = [record.getMessage() for record in caplog.records if "cannot start a worker" in record.getMessage()]
+    assert len(said) == 2
+    assert all("/nowhere/python" in each for each in said)
+
+
+def test_an_idle_worker_that_is_killed_is_replaced_and_told_of(project: Project) -> None:
+    with running(project) as runner:
+        assert project.jobs.add(1, 2).get_result(START) == 3
+        eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
+        before = living(runner)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: len(living(runner) - before) == 1, "another in its place", START)
+        (dead,) = [child for child in runner.children() if not child.alive]
+        assert (dead.pid, dead.exit_code) == (victim, -signal.SIGKILL)
+        assert "SIGKILL" in dead.exit_reason
+        assert project.jobs.add(2, 2).get_result(START) == 4
+
+
+def test_a_worker_whose_app_cannot_be_imported_does_not_make_the_runner_spin(project: Project) -> None:
+    with running(project) as runner:
+        eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
+        module = Path(project.module.__file__ or "")
+        source = module.read_text(encoding="utf-8")
+        module.write_text("raise RuntimeError('not now')\n", encoding="utf-8")
+        before = living(runner)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: sum(child.exit_code == 1 for child in runner.children()) >= 4, "some starts to fail", START)
+        assert len(runner.children()) < 15, "they are started again with growing delays"
+        module.write_text(source, encoding="utf-8")
+        assert project.jobs.add(2, 2).get_result(START) == 4
