@@ -159,9 +159,14 @@ class Scenario:
         steps += [(at - began, f"kill of {pid}") for pid, at in self.fleet.kills.items()]
         return "\n".join([invocation_id, *(f"  {at:8.3f} {what}" for at, what in sorted(steps))])
 
+    def look_at_strain(self) -> float:
+        """Measure once more how fast a process starts, now; return the strain."""
+        self._probed = max(self._probed, self.fleet.probe_start())
+        return self.strain
+
     def _in_time(self, found: Judgement, recovery: float, requeued: float) -> bool:
         if found.recovery_p99 > recovery * self.strain or found.requeued_p99 > requeued * self.strain:
-            self._probed = self.fleet.probe_start()
+            self.look_at_strain()
         return found.recovery_p99 <= recovery * self.strain and found.requeued_p99 <= requeued * self.strain
 
     def conclude(self, leaked: Sequence[int] = ()) -> None:

@@ -27,7 +27,7 @@ def first(history: tuple[InvocationHistory, ...], status: Status) -> float:
 @runners(*KINDS)
 def test_what_overruns_among_other_work(scenario: MakeScenario, runner: str) -> None:
     with scenario("F33", runner) as it:
-        run_f33(it, each=2, normals=40)
+        run_f33(it, each=1, normals=40)
 
 
 @pytest.mark.full

@@ -21,7 +21,7 @@ MOST = 1000
 
 
 @pytest.mark.smoke
-@runners("persistent-process", "process", of=POOLS)
+@runners("persistent-process", of=POOLS)
 def test_the_end_of_a_child_without_memory_is_recognised(scenario: MakeScenario, tmp_path: Path, runner: str) -> None:
     with little_memory(MIB, tmp_path / "root") as group, scenario("F06", runner) as it:
         starve(it, group)

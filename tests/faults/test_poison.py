@@ -34,7 +34,7 @@ class Size:
 
 def few(kind: Kind) -> Size:
     """Return a small size; where each crash ends the runner, one of two, and not so many crashes."""
-    return Size(poisons=2, normals=100) if kind.pool else Size(poisons=1, normals=100, hosts=2, slots=4)
+    return Size(poisons=2, normals=60) if kind.pool else Size(poisons=1, normals=100, hosts=2, slots=4)
 
 
 def keep(it: Scenario, size: Size) -> None:
@@ -96,7 +96,8 @@ def test_poison_among_normal_tasks(scenario: MakeScenario, runner: str) -> None:
 def test_five_poisons_among_200_of_a_pool(scenario: MakeScenario, runner: str) -> None:
     with scenario("F13-full", runner) as it:
         size = Size(**MANY)
-        assert run_f13(it, size, usual=run_normal(it, size)) >= 0.8
+        share = run_f13(it, size, usual=run_normal(it, size))
+        assert share >= 0.8 / it.look_at_strain()  # what it costs is the start of processes
 
 
 @pytest.mark.full

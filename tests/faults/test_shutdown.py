@@ -89,7 +89,7 @@ def test_a_second_signal_hands_back_at_once(scenario: MakeScenario, runner: str)
 @runners("asyncio", "multi-thread")
 def test_rolling_replacement(scenario: MakeScenario, runner: str) -> None:
     with scenario("F25", runner, seed=25, grace=0.5) as it:
-        roll(it, hosts=2, tasks=30, longest=2.0)
+        roll(it, hosts=2, tasks=15, longest=2.0)
 
 
 @pytest.mark.full

@@ -56,7 +56,7 @@ def come_back(it: Scenario, count: int, crowd: int) -> None:
     """Let a runner stand still for three leases while it runs so many."""
     zombie = it.fleet.start(it.runner, count, crowd=crowd)
     held = it.accept(it.jobs.gated.parallelize([("gate",)] * count))
-    first = {line.runner for line in it.ledger.wait_for(count, timeout=90.0)}
+    first = {line.runner for line in it.ledger.wait_for(count, timeout=180.0)}
     it.fleet.start("thread", count)
     stand_still(it, zombie)
     stopped = time.monotonic()
@@ -74,6 +74,7 @@ def come_back(it: Scenario, count: int, crowd: int) -> None:
     it.finish(extra=count, refused=len(refused_by(zombie)))
 
 
+@pytest.mark.full
 def test_a_zombie_that_claimed_the_same_invocation_again(scenario: MakeScenario) -> None:
     with scenario("F07-same-runner", "thread") as it:
         zombie = it.fleet.start("thread", 4)
@@ -133,7 +134,7 @@ def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeSce
         it.finish(extra=1)
 
 
-@runners("persistent-process", of=POOLS)
+@runners(of=POOLS)
 def test_workers_of_a_runner_that_stands_still(scenario: MakeScenario, runner: str) -> None:
     """The parent gives their heartbeats: while it stands, its workers count as dead, and may not go on claiming."""
     with scenario("F07-parent-only", runner) as it:
