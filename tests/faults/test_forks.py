@@ -10,10 +10,10 @@ from pynenc_core.status import Status
 CHILDREN = 500
 HAZARDS = """
 import socket
+import sqlite3
 import threading
 
 from JOBS import FOLDER, app, note
-from pynenc_core.model import Query
 
 LOCK = threading.Lock()
 
@@ -28,14 +28,15 @@ for _ in range(4):
     threading.Thread(target=hold_the_lock, daemon=True).start()
 READING, WRITING = socket.socketpair()
 threading.Thread(target=READING.recv, args=(1,), daemon=True).start()
-app.state_backend.count(Query())  # the client to the store is open
+CLIENT = sqlite3.connect(FOLDER / "other.db", check_same_thread=False)
+CLIENT.execute("PRAGMA user_version = 1").close()
 
 
 @app.task
 def careful(number: int) -> int:
     note("effect")
     with LOCK:
-        return number + len(app.state_backend.count(Query(task_id="none")))
+        return number + CLIENT.execute("SELECT 0").fetchone()[0]
 """
 
 

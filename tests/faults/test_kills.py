@@ -162,8 +162,8 @@ def kill_each_once(it: Scenario, victims: int) -> None:
     """Let each task end its worker, in which it is alone, at its first execution."""
     it.fleet.start(it.runner, 2, crowd=1)
     it.accept(it.jobs.killed_once.parallelize([(number,) for number in range(victims)]))
-    it.wait_until_final(120.0)
-    judge_f03(it, recovery=HANDED_ON)
+    it.wait_until_final(60.0 + 3.0 * victims)
+    judge_f03(it, recovery=RECOVERED, requeued=HANDED_ON)  # all workers are killed here: who runs it again has to start first
 
 
 @runners("thread", of=ALONE)
