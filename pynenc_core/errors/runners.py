@@ -109,5 +109,5 @@ class PreloadRefusedError(PynencError):
     def __str__(self) -> str:
         return (
             f"the app cannot be loaded before workers are forked: {self.problem}; "
-            "start those in a task or at first use, or leave `preload_app` false in [tool.pynenc.runner]"
+            "mend that, or leave `preload_app` false in [tool.pynenc.runner]"
         )

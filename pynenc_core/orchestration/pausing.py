@@ -168,7 +168,8 @@ class Pausing:
         interest.close()
         with self._courier.nothing_in_flight():
             self._engine.disconnect()
-        return hold(wanted, timeout, linger, interest)
+        coroutines = job.coroutine_waits is not None or job.stop_coroutine is not None
+        return hold(wanted, timeout, linger, interest, coroutines=coroutines)
 
     def _break_circle(self, job: Job) -> None:
         circle = circle_through(self._engine.state, job.invocation_id)

@@ -22,6 +22,8 @@ from pynenc_core.ports.gauge import Gauge
 
 _PATIENCE = struct.pack("ll", 10, 0)  # a timeval: seconds for which a child need not read what it is told
 
+_EXIT = 2.0  # seconds that an interpreter may take for its own end, when it has let go of everything
+
 
 class Process(Protocol):
     """A running program: what `subprocess.Popen` offers of it."""
@@ -79,6 +81,7 @@ class Child:
         self.stops = False
         """It was asked to stop."""
         self._said = b""
+        self._deaf_since = 0.0
         try:
             with theirs, _shared_bytes() as shown:
                 self.gauge = Gauge(memoryview(mmap.mmap(shown, mmap.PAGESIZE)))
@@ -120,8 +123,14 @@ class Child:
         """Pass requests on, or none, which tells it that its lease was renewed; it knows which of them concern it.
 
         One that does not read is passed over, since who calls may not be delayed: it is told again with the next heartbeat.
+        One that lives and has let go of its end can be told nothing ever again, and is killed.
         """
-        if self._reads():
+        looks = self._looks()
+        if looks & (select.POLLHUP | select.POLLERR):
+            self._deaf_since = self._deaf_since or time.monotonic()
+            if time.monotonic() - self._deaf_since > _EXIT and self.alive:
+                self.kill()
+        elif looks & select.POLLOUT:
             self.tell(Control(signals=list(signals)))
 
     def lines(self) -> Sequence[bytes]:
@@ -139,10 +148,15 @@ class Child:
         return whole.split(b"\n")
 
     def kill(self) -> None:
-        """End it now, and wait until it is gone."""
+        """End it; that it is gone is told as of any other."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+
+    def wait(self, timeout: float) -> bool:
+        """Return whether it has ended, waiting up to `timeout` seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout)
+        return not self.alive
 
     def report(self, reason: str = "") -> ChildReport:
         """Return what is known of it."""
@@ -156,13 +170,13 @@ class Child:
             invocation_ids=self.invocation_ids,
         )
 
-    def _reads(self) -> bool:
-        """Return whether there is room for a line."""
+    def _looks(self) -> int:
+        """Return what `select.poll` says of the socket: whether there is room for a line, and whether anybody is there."""
         with contextlib.suppress(OSError, ValueError):
             looking = select.poll()
             looking.register(self._control, select.POLLOUT)
-            return bool(looking.poll(0))
-        return False
+            return sum(events for _, events in looking.poll(0))
+        return 0
 
     def _send(self, what: bytes) -> None:
         with self._lock, contextlib.suppress(OSError):

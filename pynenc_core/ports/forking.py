@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -15,7 +16,9 @@ import msgspec
 
 from pynenc_core.errors.runners import PreloadRefusedError
 
-_PATIENCE = 30.0  # seconds for the server to load everything, and then for each fork
+_PATIENCE = 30.0  # seconds for a fork; what loading takes is the app's affair
+_FAREWELL = 2.0  # seconds for the server to end by itself
+_LOOK = 0.2  # seconds between looks whether the runner still wants an answer
 
 
 class ForkReport(msgspec.Struct, omit_defaults=True):
@@ -33,6 +36,7 @@ class ForkReport(msgspec.Struct, omit_defaults=True):
 
 
 _REPORT = msgspec.json.Decoder(ForkReport)
+_SILENT = "the server that forks workers did not answer, and was ended"
 
 
 class ForkedProcess:
@@ -81,39 +85,54 @@ _Reply = ForkReport | ForkedProcess
 class ForkServer:
     """Starts the server at the first fork, and again when it has died; all its workers die with it."""
 
-    def __init__(self, command: Callable[[], tuple[Sequence[str], bytes]]) -> None:
-        """`command` returns how to start the server, and the line to send to it first, which says what to load."""
+    def __init__(self, command: Callable[[], tuple[Sequence[str], bytes]], given_up: Callable[[], bool]) -> None:
+        """`command` returns how to start the server, and the line to send to it first, which says what to load.
+
+        Nobody waits for an answer of the server any more when `given_up` says so.
+        """
         self._command = command
+        self._given_up = given_up
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._replies: SimpleQueue[_Reply] = SimpleQueue()
 
     def open(self) -> None:
-        """Start the server, unless it runs, and wait until it is ready. Raises OSError, PreloadRefusedError."""
+        """Start the server, unless it runs, and wait until it is ready, or given up. Raises OSError, PreloadRefusedError."""
         with self._lock:
-            self._open()
+            try:
+                self._open()
+            except OSError:
+                if not self._given_up():
+                    raise
 
     def fork(self, theirs: socket.socket) -> ForkedProcess:
         """Return a new worker whose standard input is this socket. Raises OSError, PreloadRefusedError."""
         with self._lock:
             control = self._open()
             socket.send_fds(control, [b"f"], [theirs.fileno()])
-            reply = self._reply()
-            if not isinstance(reply, ForkedProcess):
-                raise OSError(reply.failed)
-            return reply
+            forked = self._take(_PATIENCE)
+            if forked is None:
+                raise OSError(_SILENT)
+            return forked
 
     def close(self) -> None:
         """End the server and whatever it has forked."""
         with self._lock:
-            control, self._socket = self._socket, None
-            process, self._process = self._process, None
+            self._end()
+
+    def _end(self) -> None:
+        control, self._socket = self._socket, None
+        process, self._process = self._process, None
         if control is not None:
             with contextlib.suppress(OSError):
                 control.shutdown(socket.SHUT_RDWR)
         if process is not None:
-            process.wait()
+            try:
+                process.wait(_FAREWELL)
+            except subprocess.TimeoutExpired:  # it stands still
+                process.kill()
+                process.wait()
 
     def _open(self) -> socket.socket:
         if self._socket is not None and self._process is not None and self._process.poll() is None:
@@ -126,21 +145,29 @@ class ForkServer:
         self._socket = ours
         threading.Thread(target=self._listen, args=(ours, self._replies), name="pynenc-fork-server", daemon=True).start()
         ours.sendall(first_line)
-        first = self._reply()
-        if isinstance(first, ForkReport) and first.refused:
-            raise PreloadRefusedError(first.refused)
-        if isinstance(first, ForkReport) and first.failed:
-            raise OSError(first.failed)
+        self._take(None)
         return ours
 
-    def _reply(self) -> _Reply:
-        try:
-            reply = self._replies.get(timeout=_PATIENCE)
-        except Empty:
-            reply = ForkReport(failed="the server that forks workers does not answer")
-        if reply == ForkReport():
-            return ForkReport(failed="the server that forks workers has ended")
-        return reply
+    def _take(self, patience: float | None) -> ForkedProcess | None:
+        """Return what the server has forked, None where it says that it is ready. A bad reply ends it: no other counts any more."""
+        reply = self._reply(patience)
+        if isinstance(reply, ForkedProcess):
+            return reply
+        if reply.ready:
+            return None
+        self._end()
+        if reply.refused:
+            raise PreloadRefusedError(reply.refused)
+        raise OSError(reply.failed or "the server that forks workers has ended")
+
+    def _reply(self, patience: float | None) -> _Reply:
+        deadline = None if patience is None else time.monotonic() + patience
+        while not self._given_up():
+            with contextlib.suppress(Empty):
+                return self._replies.get(timeout=_LOOK)
+            if deadline is not None and time.monotonic() > deadline:
+                return ForkReport(failed=_SILENT)
+        return ForkReport(failed="it is not waited for any more")
 
     def _listen(self, control: socket.socket, replies: SimpleQueue[_Reply]) -> None:
         forked: dict[int, ForkedProcess] = {}

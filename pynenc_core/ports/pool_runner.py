@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 
 from pynenc_core.model import RunnerContext
 from pynenc_core.ports.children import Child, spawned
 from pynenc_core.ports.control import Control
 from pynenc_core.ports.workers_runner import WorkersRunner
-
-_AFTER_GRACE = 3.0  # seconds a worker has for handing back what its grace did not suffice for
-_IN_A_HURRY = 2.0
-_LOOK = 0.5  # seconds between looks at the gauges, which are memory: nothing tells of a time that is up
 
 
 class PoolRunner(WorkersRunner):
@@ -38,12 +33,17 @@ class PoolRunner(WorkersRunner):
 
     def runner_loop_iteration(self) -> None:
         """Wait until a worker ends or somebody wakes this runner; hand on what the dead owned, start others in their place."""
-        self.pause(min(_LOOK, self.conf.idle_claim_timeout_sec))
+        self.pause(self._until_next_look())
         self._bury()
         self._fill_up()
 
+    def _until_next_look(self) -> float:
+        """Return after how many seconds to look, if nothing is told: when a worker may be started that is missing."""
+        delay = self._starts.delay
+        return min(self.conf.idle_claim_timeout_sec, delay) if delay > 0.0 else self.conf.idle_claim_timeout_sec
+
     def _fill_up(self) -> None:
-        while self.running and time.monotonic() >= self._next_spawn and len(self._workers) < self.workers_wanted():
+        while self.running and self._starts.delay <= 0.0 and len(self._workers) < self.workers_wanted():
             if self._spawn() is None:
                 return
 
@@ -58,14 +58,3 @@ class PoolRunner(WorkersRunner):
     def _on_stop_runner_loop(self) -> None:
         for worker in self._workers:
             worker.ask_to_stop(self.conf.grace_period_sec)
-
-    def _on_stop(self) -> None:
-        deadline = time.monotonic() + self.conf.grace_period_sec + _AFTER_GRACE
-        hurried = False
-        while any(worker.alive for worker in self._workers) and time.monotonic() < deadline:
-            if self.hurry.is_set() and not hurried:
-                hurried, deadline = True, time.monotonic() + _IN_A_HURRY
-                for worker in self._workers:
-                    worker.hurry()
-            self.pause(0.2)
-        self._bury_the_last()

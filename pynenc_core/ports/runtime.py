@@ -35,8 +35,10 @@ class Interruption(Protocol):
 class Hold(Protocol):
     """Waits in place of an invocation whose process may be stopped meanwhile."""
 
-    def __call__(self, awaits: Collection[str], timeout: float | None, linger: float, interruption: Interruption) -> frozenset[str]:
-        """Return which of these invocations are final, when one is.
+    def __call__(
+        self, awaits: Collection[str], timeout: float | None, linger: float, interruption: Interruption, *, coroutines: bool
+    ) -> frozenset[str]:
+        """Return which of these invocations are final, when one is. With `coroutines` an event loop runs in this process.
 
         Returns () after `timeout` seconds, when a request has come for the invocation, and when it is interrupted.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import abstractmethod
 from collections import deque
@@ -15,11 +14,12 @@ from pynenc_core.model import ChildReport, RunnerContext, Signal
 from pynenc_core.ports.children import Child
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.ports.worker_watch import Starts, watch_deadlines
 
 _SOON = 2.0  # seconds: a child that dies sooner after its start, and had no work, is started again with growing delays
-_DELAY_MOST = 30.0
-_OVERRUN = 0.5  # seconds that a child has for ending by itself what has run too long
-_LOOK, _LOOK_LEAST = 0.5, 0.01  # seconds between looks at the gauges, which are memory: nothing tells of a time that is up
+_AFTER_GRACE = 3.0  # seconds a worker has for handing back what its grace did not suffice for
+_IN_A_HURRY = 2.0
+_LOOK_AT_THE_END = 0.2  # seconds between looks whether somebody is in a hurry; the end of a worker is told
 _REMEMBERED = 20  # children that died, for the report of a shutdown
 
 
@@ -43,8 +43,7 @@ class WorkersRunner(BaseRunner):
         """What to do with the work of a worker that this runner ended itself, by its runner id."""
         self._watched = False
         """A thread looks at the gauges."""
-        self._early_deaths = 0
-        self._next_spawn = 0.0
+        self._starts = Starts()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name not in self.not_pickled}
@@ -75,12 +74,12 @@ class WorkersRunner(BaseRunner):
         """Start a worker; None when that fails, and then it is tried again after a while."""
         if not self._watched:
             self._watched = True
-            threading.Thread(target=self._watch_deadlines, name="pynenc-deadlines", daemon=True).start()
+            watch_deadlines(lambda: list(self._workers), self._overran, self._stopped)
         context = RunnerContext.of_this_process(self.worker_class_name, parent=self.runner_context)
         try:
             worker = self._start(context)
         except OSError as error:
-            self._delay_spawn()
+            self._starts.failed()
             self.logger.error("runner %s cannot start a worker (%s); it tries again", self.runner_id, error)  # noqa: TRY400 - no defect of ours
             return None
         self._workers.append(worker)
@@ -91,33 +90,13 @@ class WorkersRunner(BaseRunner):
     def _start(self, context: RunnerContext) -> Child:
         """Return a new worker of that context, which wakes this runner when it ends. Raises OSError when that is not possible."""
 
-    def _delay_spawn(self) -> None:
-        self._early_deaths += 1
-        self._next_spawn = time.monotonic() + min(0.1 * 2**self._early_deaths, _DELAY_MOST)
-
     # The dead.
 
-    def _kill_overdue(self) -> None:
-        """Kill workers in which something has run too long and which did not end it, as code that keeps the interpreter's lock."""
-        for worker in list(self._workers):
-            if worker.alive and 0.0 < worker.gauge.deadline < time.monotonic() - _OVERRUN:
-                self.logger.warning("worker %s is killed: what runs in it did not end at its hard timeout", worker.runner_id)
-
-                def end(runner_id: str, gauge: Gauge = worker.gauge) -> int:
-                    return self.app.orchestrator.end_overdue(runner_id, gauge.deadline_of)
-
-                self._end(worker, end)
-
-    def _watch_deadlines(self) -> None:
-        """Look at the gauges until this runner has stopped.
-
-        In a thread of its own: a worker that stands still may hold a lock of the store, for which the loop waits.
-        """
-        wait = 0.0
-        while not self._stopped.wait(wait):
-            self._kill_overdue()
-            deadlines = [worker.gauge.deadline for worker in list(self._workers) if worker.alive and worker.gauge.deadline]
-            wait = min(_LOOK, max(_LOOK_LEAST, min(deadlines, default=float("inf")) + _OVERRUN - time.monotonic()))
+    def _overran(self, worker: Child) -> None:
+        if worker.runner_id not in self._ends:
+            self.logger.warning("worker %s is killed: what runs in it did not end at its hard timeout", worker.runner_id)
+            overdue = worker.gauge.deadline_of
+            self._end(worker, lambda runner_id: self.app.orchestrator.end_overdue(runner_id, overdue))
 
     def _end(self, worker: Child, work: Callable[[str], int]) -> None:
         """Kill a worker; `work` takes its runner id, and moves on what it owned."""
@@ -145,16 +124,36 @@ class WorkersRunner(BaseRunner):
         else:  # as it was asked to: it owns nothing any more, and nobody need wait for its lease
             handed = self.app.orchestrator.hand_on(worker.runner_id, reason)
         if code != 0 and ended_here is None and not handed and time.monotonic() - worker.started_at < _SOON:
-            self._delay_spawn()
+            self._starts.failed()
         else:  # one that had work to hand on did start well: what ran in it is charged, and set aside if it goes on so
-            self._early_deaths = 0
+            self._starts.succeeded()
         return worker.report(reason)
 
+    # The end.
+
+    def _on_stop(self) -> None:
+        """Wait for what runs, once for all workers; hand back the rest."""
+        deadline = time.monotonic() + self.conf.grace_period_sec + _AFTER_GRACE
+        while self._still_runs() and time.monotonic() < deadline:
+            if self.hurry.is_set():
+                deadline = min(deadline, time.monotonic() + _IN_A_HURRY)
+                for worker in self._workers:
+                    worker.hurry()
+            self.pause(_LOOK_AT_THE_END)
+        self._bury_the_last()
+
+    def _still_runs(self) -> bool:
+        """Return whether a worker is to be waited for at the end; asked again and again."""
+        return any(worker.alive for worker in self._workers)
+
     def _bury_the_last(self) -> None:
-        for worker in self._workers:
-            if worker.alive:
+        for worker in [worker for worker in self._workers if worker.alive]:
+            if worker.runner_id not in self._ends:
                 self.logger.warning("worker %s did not end within its grace; it is killed", worker.runner_id)
-                self._end(worker, self.app.orchestrator.reroute_owned)
+            self._end(worker, self.app.orchestrator.reroute_owned)
+        until = time.monotonic() + _IN_A_HURRY
+        for worker in self._workers:
+            worker.wait(max(0.0, until - time.monotonic()))
         try:
             self._bury()
         except PynencError:

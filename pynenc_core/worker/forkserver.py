@@ -36,7 +36,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class _Server:
-    """The one loop, which never blocks in anything but its `select`."""
+    """The one loop."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -58,10 +58,11 @@ class _Server:
         try:
             self._preloaded = program.load_app(start.app)
             self._preloaded.store_specs()  # asks the plugins, which is half of what is left of a start
-        except Exception as error:  # noqa: BLE001 - the app's modules may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's modules may raise anything
             return f"importing {start.app.locator} raised {type(error).__name__}: {error}"
         if left := _other_threads():
-            return f"importing {start.app.locator} starts threads ({left}), of which a forked worker would have only the locks"
+            problem = "of which a forked worker would have only the locks: start those in a task or at first use"
+            return f"importing {start.app.locator} starts threads ({left}), {problem}"
         return ""
 
     def serve(self) -> None:
@@ -88,6 +89,9 @@ class _Server:
             asked, descriptors = b"", []
         if not asked:
             return False
+        if not descriptors:
+            self._tell(ForkReport(failed="no descriptor arrived: this process may open no more"))
+            return True
         try:
             pid = os.fork()
         except OSError as error:

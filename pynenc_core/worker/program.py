@@ -32,7 +32,8 @@ _SOONER = 100  # thousandths of the memory there may be: so much larger a worker
 def main(loaded: Pynenc | None = None) -> int:
     """Run until told to stop; the exit code is 0 then. `loaded` is the app, where it was imported before this process was forked."""
     _go_first()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child alike, and the parent decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group while this one still starts: the parent will say so
+        signal.signal(number, signal.SIG_IGN)
     parent = Parent(take_control())
     start = msgspec.json.decode(parent.lines.readline(), type=WorkerStart)
     sys.path[:] = start.path

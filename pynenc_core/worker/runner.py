@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pynenc_core.app import Pynenc
 from pynenc_core.model import RunnerContext
 from pynenc_core.ports.control import CONTROL, Control
@@ -59,10 +61,11 @@ class WorkerRunner(ExecutorRunner):
 
     def obey(self) -> None:
         """Carry out lines of control until they end."""
-        for each in self._parent.lines:
-            self._carry_out(CONTROL.decode(each))
-            self._heard += 1  # after it was carried out: what it has set going is known by then
-            self._have_heard()
+        with suppress(OSError, ValueError):  # a task has closed every descriptor: nobody can reach this process any more
+            for each in self._parent.lines:
+                self._carry_out(CONTROL.decode(each))
+                self._heard += 1  # after it was carried out: what it has set going is known by then
+                self._have_heard()
         self.hurry.set()
         self.stop_runner_loop()
 
@@ -77,4 +80,5 @@ class WorkerRunner(ExecutorRunner):
             self._stop_claiming()
         if told.stop is not None:
             self._grace = told.stop
-            self.stop_runner_loop()
+            if not self.stops_asked:  # a signal to the whole group has come here as well: this is not the second one
+                self.stop_runner_loop()

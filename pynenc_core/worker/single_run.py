@@ -26,9 +26,8 @@ class SingleRunWorker(WorkerRunner):
 
     def __init__(self, app: Pynenc, context: RunnerContext, parent: Parent) -> None:
         super().__init__(app, context, 1, parent)
-        self._tasks = app.tasks
         self._given: InvocationRecord | None = None
-        self._invocation_id = self._task_id = ""
+        self._invocation_id = ""
         self._told = threading.Condition()
         self._numbers = itertools.count(1)
         self._resumes: dict[int, Resume] = {}
@@ -49,7 +48,7 @@ class SingleRunWorker(WorkerRunner):
     def _carry_out(self, told: Control) -> None:
         super()._carry_out(told)
         if told.run is not None:
-            self._given, self._invocation_id, self._task_id = told.run, told.run.invocation_id, told.run.invocation.task_id
+            self._given, self._invocation_id = told.run, told.run.invocation_id
         if told.resume is not None:
             self._resumes[told.resume.number] = told.resume
 
@@ -62,15 +61,18 @@ class SingleRunWorker(WorkerRunner):
         super()._deliver(signals)
         self._asked = self._asked or bool(signals)
 
-    def _hold(self, awaits: Collection[str], timeout: float | None, linger: float, interruption: Interruption) -> frozenset[str]:
+    def _hold(
+        self, awaits: Collection[str], timeout: float | None, linger: float, interruption: Interruption, *, coroutines: bool
+    ) -> frozenset[str]:
         """Let the parent wait; return what it says is final, () at the timeout, when a request has come, or when interrupted."""
         interruption.when_interrupted = self._have_heard
         number = next(self._numbers)
+        may_stop = not coroutines and _alone()
         with self._told:
             heard = self._heard  # before the look at requests: one that comes later is not among them, and the parent sees that
             if self._asked or interruption.interrupted:
                 return frozenset()
-            hold = Hold(number=number, awaits=list(awaits), timeout=timeout, linger=linger, heard=heard, may_stop=self._may_stop())
+            hold = Hold(number=number, awaits=list(awaits), timeout=timeout, linger=linger, heard=heard, may_stop=may_stop)
             self._parent.tell(Report(hold=hold))
             self._told.wait_for(lambda: self._asked or interruption.interrupted or number in self._resumes)
             resume = self._resumes.pop(number, None)
@@ -81,9 +83,8 @@ class SingleRunWorker(WorkerRunner):
             raise WaitDepthError(self._invocation_id, resume.refused_above)
         return frozenset(resume.arrived)
 
-    def _may_stop(self) -> bool:
-        """Return whether nothing could run here but the waiting invocation: it has no coroutines, and has started no thread."""
-        definition = self._tasks.get(self._task_id)
-        main = threading.main_thread()
-        threads = all(thread is main or thread.name.startswith(_OURS) for thread in threading.enumerate())
-        return threads and definition is not None and not definition.is_async
+
+def _alone() -> bool:
+    """Return whether no thread runs here that the task has started."""
+    main = threading.main_thread()
+    return all(thread is main or thread.name.startswith(_OURS) for thread in threading.enumerate())

@@ -412,7 +412,7 @@ MESSAGES: list[tuple[PynencError, str]] = [
         runners.PreloadRefusedError("importing it starts threads (pool-1)"),
         (
             "the app cannot be loaded before workers are forked: importing it starts threads (pool-1); "
-            "start those in a task or at first use, or leave `preload_app` false in [tool.pynenc.runner]"
+            "mend that, or leave `preload_app` false in [tool.pynenc.runner]"
         ),
     ),
     # serialization

@@ -6,22 +6,43 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from pynenc_core.model import RunnerContext
 from pynenc_core.ports.runner import BaseRunner
+from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import fresh_place
 from pynenc_testkit.projects import FAST, START, Project, make_project
 from pynenc_testkit.stores import Background, eventually
+
+SOURCE = (
+    files("pynenc_testkit").joinpath("jobs.py").read_text(encoding="utf-8")
+    + '''
+
+@app.task
+def close_all() -> None:
+    """Close what this process has open."""
+    os.closerange(3, 1024)
+
+
+@app.task
+def slow(name: str) -> str:
+    """Take a second."""
+    note("+", name)
+    pause(1.0)
+    return name
+'''
+)
 
 
 @pytest.fixture
 def project() -> Iterator[Project]:
     with fresh_place("{folder}") as folder:
         settings = {**FAST, "runner_cls": "persistent-process", "runner": {**FAST["runner"], "num_processes": 2}}
-        made = make_project(Path(folder), f"sqlite:///{folder}/jobs.db", settings)
+        made = make_project(Path(folder), f"sqlite:///{folder}/jobs.db", settings, SOURCE)
         yield made
         made.close()
 
@@ -91,3 +112,23 @@ def test_a_worker_whose_app_cannot_be_imported_does_not_make_the_runner_spin(pro
         assert len(runner.children()) < 15, "they are started again with growing delays"
         module.write_text(source, encoding="utf-8")
         assert project.jobs.add(2, 2).get_result(START) == 4
+
+
+def test_a_worker_whose_task_closed_every_descriptor_is_replaced(project: Project) -> None:
+    project.app.conf.orchestrator.max_crashes = 1
+    with running(project) as runner:
+        eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
+        before = living(runner)
+        project.jobs.close_all()
+        eventually(lambda: len(living(runner) - before) == 1, "another in its place", START)
+        assert project.jobs.add(2, 2).get_result(START) == 4
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_lets_what_runs_end(project: Project, signum: signal.Signals) -> None:
+    runner = project.start()
+    runs = project.jobs.slow("runs")
+    project.noted("+ runs")
+    runner.signal_group(signum)
+    assert runner.wait() == 0
+    assert (runs.status, runs.record.state.interruptions) == (Status.SUCCESS, 0)

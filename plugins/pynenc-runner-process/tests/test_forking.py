@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from pynenc_core.errors.runners import PreloadRefusedError
+from pynenc_core.ports import forking
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import fresh_place
@@ -198,3 +199,25 @@ def test_one_that_died_is_remembered_however_many_end_as_they_should(projects: M
         project.jobs.whoami.parallelize([(number,) for number in range(30)]).ordered_results(START)
         ends = [child.exit_code for child in runner.children() if not child.alive]
         assert -signal.SIGKILL in ends
+
+
+def test_a_server_that_stands_still_is_replaced_and_nothing_runs_twice(projects: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "_PATIENCE", 1.0)
+    project = projects(HEADER)
+    with running(project) as runner:
+        _, _, server = project.jobs.whoami(1).get_result(START)
+        os.kill(server, signal.SIGSTOP)
+        invocations = [project.jobs.whoami(number) for number in range(6)]
+        assert [each.get_result(START)[0] for each in invocations] == list(range(6))
+        eventually(lambda: not psutil.pid_exists(server), "the end of the server that stood still", START)
+        assert {each.record.state.crashes for each in invocations} <= {0, 1}
+        assert len({child.pid for child in runner.children() if child.alive}) <= 4
+
+
+def test_a_runner_stops_although_its_server_stands_still(projects: MakeProject) -> None:
+    project = projects(HEADER, grace_period_sec=0.5)
+    runner = project.start()
+    _, _, server = project.jobs.whoami(1).get_result(START)
+    os.kill(server, signal.SIGSTOP)
+    assert runner.stop() == 0
+    assert runner.leaves_nothing()

@@ -70,6 +70,23 @@ SOURCE = dedent(
 
 
     @app.task
+    def after_beside_a_loop(name: str) -> int:
+        """Wait for a gate in an event loop of the task's own, where another coroutine counts; return how far it came."""
+        counted = 0
+
+        async def wait() -> int:
+            nonlocal counted
+            waits = asyncio.ensure_future(gate(name).async_result())
+            while not waits.done():
+                counted += 1
+                (FOLDER / "counted").write_text(str(counted))
+                await asyncio.sleep(0.01)
+            return counted
+
+        return asyncio.run(wait())
+
+
+    @app.task
     def leaf(x: int) -> int:
         return x
 
@@ -235,10 +252,11 @@ def test_a_stopped_process_is_told_though_the_notification_was_lost(projects: Ma
     assert len(lost) == 1
 
 
-def test_where_something_else_runs_in_it_a_process_is_not_stopped_and_takes_no_slot(projects: MakeProject) -> None:
+@pytest.mark.parametrize("task", ["after_beside_a_thread", "after_beside_a_loop"])
+def test_where_something_else_runs_in_it_a_process_is_not_stopped_and_takes_no_slot(projects: MakeProject, task: str) -> None:
     project = projects(num_processes=2)
     with running(project):
-        waits = project.jobs.after_beside_a_thread("a")
+        waits = getattr(project.jobs, task)("a")
         eventually(lambda: waits.status is Status.PAUSED, "it to wait", START)
         counted = project.folder / "counted"
         eventually(counted.exists, "its thread to count", START)

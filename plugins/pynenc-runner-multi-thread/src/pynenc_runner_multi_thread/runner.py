@@ -9,6 +9,8 @@ from typing import ClassVar
 from pynenc_core.ports.children import Child
 from pynenc_core.ports.pool_runner import PoolRunner
 
+_LOOK = 0.5  # seconds between looks at the gauges, which are memory: nothing tells that all threads are busy, or none
+
 
 class MultiThreadRunner(PoolRunner):
     """Runs up to `max_processes` times `max_threads` invocations at once, on threads of worker processes.
@@ -46,6 +48,10 @@ class MultiThreadRunner(PoolRunner):
         room = (self._most - count) * self.slots_per_worker
         waiting = self.app.orchestrator.waiting_work(room)
         return count + -(-waiting // self.slots_per_worker)
+
+    def _until_next_look(self) -> float:
+        scales = not self.conf.enforce_max_processes
+        return min(_LOOK, super()._until_next_look()) if scales else super()._until_next_look()
 
     def runner_loop_iteration(self) -> None:
         """Look after the workers, and end those that have had nothing to do for long."""

@@ -21,8 +21,6 @@ from pynenc_runner_process.member import Member, Members, Phase
 
 _MOST_WAITING = 64  # processes; spec section 4
 _LOOK = 0.5  # seconds between looks at the gauges while anything runs
-_AFTER_GRACE = 3.0  # seconds a process has for handing back what its grace did not suffice for
-_IN_A_HURRY = 2.0
 
 
 class ProcessRunner(WorkersRunner):
@@ -50,7 +48,7 @@ class ProcessRunner(WorkersRunner):
         self._most_waiting = min(self.conf.max_paused_per_worker, _MOST_WAITING)
         self._may_find_work = True
         self._ends_at = 0.0
-        self._forks = ForkServer(lambda: self.app.fork_server_command(self.runner_context))
+        self._forks = ForkServer(lambda: self.app.fork_server_command(self.runner_context), lambda: self.stops_asked > 0)
         self._waits = self.app.orchestrator.open_stopped_waits(self.runner_id, tell=self.wake)
 
     def _on_start(self) -> None:
@@ -67,7 +65,7 @@ class ProcessRunner(WorkersRunner):
 
     def _rest(self) -> None:
         """Block until there is something to do."""
-        delay, far = self._next_spawn - time.monotonic(), float("inf")  # nothing tells when processes may be started again
+        delay, far = self._starts.delay, float("inf")  # nothing tells when processes may be started again
         timeout = min(self.conf.idle_claim_timeout_sec, _LOOK if self._members.running else far, delay if delay > 0.0 else far)
         if not self._can_claim():
             self.pause(timeout)
@@ -87,7 +85,7 @@ class ProcessRunner(WorkersRunner):
 
     def _fill_up(self) -> None:
         """Keep processes for what may come: one for each free slot, and always one."""
-        while self.running and time.monotonic() >= self._next_spawn:
+        while self.running and self._starts.delay <= 0.0:
             if self._members.spare >= max(1, self.max_parallel_slots - self._members.running) or self._spawn() is None:
                 return
 
@@ -115,6 +113,8 @@ class ProcessRunner(WorkersRunner):
             for each in lines:
                 self._said.put((child.runner_id, REPORT.decode(each)))
             self.wake()
+        if not child.wait(_LOOK):  # it lives, and can neither be told anything nor tell anything
+            child.kill()
 
     def _listen(self) -> None:
         while not self._said.empty():
@@ -177,17 +177,18 @@ class ProcessRunner(WorkersRunner):
             if not member.held:
                 member.end(self.conf.grace_period_sec)
 
-    def _on_stop(self) -> None:
-        """Wait for what runs; what waits for others is handed back when nothing runs any more, since it might wait for ever."""
-        deadline = self._ends_at + _AFTER_GRACE
-        while any(member.child.alive and not member.held for member in self._members.values()) and time.monotonic() < deadline:
-            if self.hurry.is_set():
-                deadline = min(deadline, time.monotonic() + _IN_A_HURRY)
-                for member in self._members.values():
-                    member.child.hurry()
-            self.pause(0.2)
-            with suppress(PynencError):  # the store is away: what is dead then is looked at once more below
-                self._see_to_processes()
-        self._bury_the_last()
+    def _still_runs(self) -> bool:
+        """Return whether anything runs; what waits for others is not waited for then, since it might wait for ever."""
+        with suppress(PynencError):  # the store is away: what is dead then is looked at once more at the end
+            self._see_to_processes()
+        return any(member.child.alive and not member.held for member in self._members.values())
+
+    def _bury_the_last(self) -> None:
+        for member in [member for member in self._members.values() if member.held and member.child.alive]:
+            self.logger.info("invocation %s waits for others and is handed back", member.invocation_id)
+            self._end(member.child, self.app.orchestrator.reroute_owned)
+        super()._bury_the_last()
         self._waits.close()
-        self._forks.close()
+        self._forks.close()  # after that also those are dead whose end it could not tell
+        if self._workers:
+            super()._bury_the_last()

@@ -59,6 +59,10 @@ class RunnerProcess:
         """Send SIGTERM to the runner, and to nobody else."""
         self._process.send_signal(signal.SIGTERM)
 
+    def signal_group(self, signum: int) -> None:
+        """Send a signal to the runner and to every process that it has started, as a terminal does."""
+        os.killpg(self._process.pid, signum)
+
     def kill(self) -> None:
         """Send SIGKILL to the runner, and to nobody else."""
         self._process.kill()
