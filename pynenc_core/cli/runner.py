@@ -17,6 +17,7 @@ from pynenc_core.errors.runners import NoShutdownReportError
 from pynenc_core.logs import install_handler
 from pynenc_core.orchestration.endings import report_of
 from pynenc_core.orchestration.roster import Roster, RunnerEntry, roster
+from pynenc_core.orchestration.shutdown import take_back_in_children
 from pynenc_core.ports.runner import BaseRunner
 
 _HEAD = ("runner", "state", "on", "pid", "heard", "started (UTC)", "has", "ended (UTC)", "reason")
@@ -82,6 +83,7 @@ def start(
         _tell_of_health(companions, app, made, spec.name, health_host, health_port)
         if link is not None:
             link.report(app)
+        take_back_in_children(session.stop.handle, session.stop.before)
         if not session.stop.asked:
             made.run()
 

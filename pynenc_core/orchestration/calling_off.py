@@ -21,7 +21,7 @@ _ENDING = 5.0  # seconds that cancelled code has for ending before it counts as 
 
 
 class CallingOff:
-    """Tells code to end, and gives up the threads of what cannot be ended."""
+    """Tells code to end, and gives up the slots of what cannot be ended."""
 
     def __init__(
         self,

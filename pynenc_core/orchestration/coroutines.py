@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -20,9 +21,12 @@ class _LoopOfThread:
 
     def __init__(self, runner: Any) -> None:
         self.runner = runner
+        self._pid = os.getpid()
 
     def close(self) -> None:
-        """Close the loop, in its own thread."""
+        """Close the loop, in its own thread; not in a process that a task forked, which shares what it watches with this one."""
+        if os.getpid() != self._pid:
+            return
         with suppress(Exception):  # nobody is left who could be told
             self.runner.close()
 

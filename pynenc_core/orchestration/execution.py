@@ -19,6 +19,7 @@ from pynenc_core.model import Change, Payload
 from pynenc_core.orchestration.coroutines import run_coroutine
 from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.forked import SameProcess
 from pynenc_core.orchestration.interrupting import UserCode
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.clock import SYSTEM_RANDOM
@@ -158,13 +159,14 @@ class Execution:
     def _call_function(self, ready: Ready) -> Any:
         around = tuple(self._engine.hooks.scopes(ready.job.record))
         if not around:
-            return ready.definition.function(*ready.args, **ready.kwargs)
+            with SameProcess():
+                return ready.definition.function(*ready.args, **ready.kwargs)
         own = _Own()
         with own.kept(), ExitStack() as scopes:
             for scope in around:
                 if isinstance(scope, AbstractContextManager):  # one that is only async has nothing to do with a plain function
                     scopes.enter_context(scope)
-            with own:
+            with own, SameProcess():
                 own.value = ready.definition.function(*ready.args, **ready.kwargs)
         return own.outcome()
 
@@ -177,7 +179,7 @@ class Execution:
                         await scopes.enter_async_context(scope)
                     else:
                         scopes.enter_context(scope)
-                with own:
+                with own, SameProcess():
                     own.value = await ready.definition.function(*ready.args, **ready.kwargs)
         return own.outcome()
 

@@ -9,6 +9,7 @@ from typing import Any
 from pynenc_core.orchestration.coroutines import run_apart
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.execution import decide_retry
+from pynenc_core.orchestration.forked import SameProcess
 from pynenc_core.orchestration.registry import TaskDefinition
 
 
@@ -36,6 +37,7 @@ def run_inline(engine: Engine, definition: TaskDefinition, arguments: Mapping[st
 
 
 def _call(definition: TaskDefinition, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if definition.is_async:
-        return run_apart(lambda: definition.function(*args, **kwargs))
-    return definition.function(*args, **kwargs)
+    with SameProcess():
+        if definition.is_async:
+            return run_apart(lambda: definition.function(*args, **kwargs))
+        return definition.function(*args, **kwargs)

@@ -102,9 +102,7 @@ def test_a_signal_ends_a_runner_that_is_still_starting_with_exit_code_0(project:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_stop_that_somebody_swallowed_is_remembered(project: Project) -> None:
-    caught = "import os\ntry:\n    os.kill(os.getpid(), 15)\nexcept BaseException:\n    print('caught', flush=True)\n"
-    runner = """
+PLAIN = """
 from pynenc_core.ports.executor_runner import ExecutorRunner
 
 class Plain(ExecutorRunner):
@@ -118,7 +116,7 @@ class Plain(ExecutorRunner):
     def run(self):
         print("ran", flush=True)
 """
-    offer = """
+PLAIN_OFFER = """
 @hookimpl
 def pynenc_runners():
     return [RunnerSpec(name="plain", target="plug_runner:Plain", mem_compatible=True)]
@@ -135,14 +133,31 @@ def pynenc_state_backends():
 def pynenc_backends():
     return [BackendSpec(name="void", schemes=("void",), broker="void", state_backend="void")]
 """
+START_PLAIN = ("--app", "jobs:app", "runner", "start", "--runner", "plain")
+OVER_VOID = APP.replace('app_id="shop"', '"void://", app_id="shop"')
+
+
+def offer_plain(project: Project, runner: str = PLAIN) -> None:
+    """Install a runner that only says that it ran, and a backend to go with it."""
     project.site.module("plug_runner", runner)
-    project.site.module("plug_offer", offer)
+    project.site.module("plug_offer", PLAIN_OFFER)
     project.site.install("plain", points={"plain": "plug_offer"}, group="pynenc")
-    start = ("--app", "jobs:app", "runner", "start", "--runner", "plain")
-    project.write("jobs.py", APP.replace('app_id="shop"', '"void://", app_id="shop"'))
-    assert project.prints(*start) == "ran\n"
-    project.write("jobs.py", caught + APP.replace('app_id="shop"', '"void://", app_id="shop"'))
-    assert project.prints(*start) == "caught\n"
+
+
+def test_a_stop_that_somebody_swallowed_is_remembered(project: Project) -> None:
+    caught = "import os\ntry:\n    os.kill(os.getpid(), 15)\nexcept BaseException:\n    print('caught', flush=True)\n"
+    offer_plain(project)
+    project.write("jobs.py", OVER_VOID)
+    assert project.prints(*START_PLAIN) == "ran\n"
+    project.write("jobs.py", caught + OVER_VOID)
+    assert project.prints(*START_PLAIN) == "caught\n"
+
+
+def test_what_tasks_have_left_does_not_hold_up_the_exit_of_a_runner(project: Project) -> None:
+    leaving = "        threading.Thread(target=threading.Event().wait).start()\n        atexit.register(print, 'bye')\n"
+    offer_plain(project, f"import atexit\nimport threading\n{PLAIN}{leaving}")
+    project.write("jobs.py", OVER_VOID)
+    assert project.prints(*START_PLAIN) == "ran\nbye\n"
 
 
 def test_an_interrupted_command_ends_as_shells_expect(project: Project) -> None:

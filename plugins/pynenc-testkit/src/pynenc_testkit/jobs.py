@@ -99,6 +99,32 @@ def die_once(name: str) -> str:
     return name
 
 
+def forked(way: str) -> int:
+    """Fork a process that returns, or raises SystemExit(3), or works until it is terminated; return how it ended."""
+    child = os.fork()
+    if child == 0:
+        if way == "exit":
+            raise SystemExit(3)
+        if way == "terminate":
+            pause(1000)
+        return -1  # which nobody may see
+    if way == "terminate":
+        os.kill(child, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@app.task
+def fork(way: str) -> int:
+    """Fork a process, and return how it ended."""
+    return forked(way)
+
+
+@app.task
+async def async_fork(way: str) -> int:
+    """Do so in a coroutine."""
+    return forked(way)
+
+
 @app.task(max_retries=3)
 def third_time(name: str) -> int:
     """Ask to be tried again twice; return the number of the attempt."""

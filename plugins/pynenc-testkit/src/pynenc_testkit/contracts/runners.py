@@ -55,6 +55,13 @@ class OutcomeRules(RunnerSubject):
         assert (failed.status, left.status, runner.exit_code) == (Status.FAILED, Status.FAILED, None)
         assert Counter(project.ledger()) == Counter(["fail told", "leave 3", "add 1 1"])
 
+    def test_a_process_that_a_body_forks_has_no_say_and_can_be_terminated(self, projects: MakeProject) -> None:
+        project = projects(1)
+        project.start()
+        ways = ("return", "exit", "terminate")
+        assert [project.jobs.fork(way).get_result(START) for way in ways] == [0, 3, -15]
+        assert project.jobs.async_fork("return").get_result(START) == 0
+
     def test_a_killed_body_is_charged_with_a_crash_and_runs_again(self, projects: MakeProject) -> None:
         project = projects(1)
         runner = project.start()
