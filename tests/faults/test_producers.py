@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from faults.conftest import MakeScenario
+from faults.fleet import SWEEPS_ONLY
 from faults.project import LEASE
 from faults.runners import runners
 from faults.scenario import Scenario
@@ -62,7 +63,7 @@ def test_a_task_of_five_leases(scenario: MakeScenario, runner: str) -> None:
 def run_long(it: Scenario, seconds: float) -> None:
     """A long task runs once, although another runner sweeps."""
     it.fleet.start(it.runner, 1)
-    it.fleet.start("thread", 1)
+    it.fleet.start("thread", 1, SWEEPS_ONLY)
     (long,) = it.accept([it.jobs.work(1, seconds)])
     it.wait_until_final(seconds + 20.0)
     assert it.record(long).state.claim == 1
