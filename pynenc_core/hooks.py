@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from pynenc_core.model import Change, InvocationRecord
-from pynenc_core.orchestration.execution import Failure, RetryDecision
+from pynenc_core.orchestration.executing.execution import Failure, RetryDecision
 from pynenc_core.plugins import PluginManager
 
 

@@ -13,12 +13,12 @@ from pynenc_core.composition import AppParts
 from pynenc_core.errors.runners import AppLocatorError
 from pynenc_core.locator import load, locate
 from pynenc_core.model import Query, RunnerContext, ShutdownEvent, Signal, signal_name
-from pynenc_core.orchestration.cgroups import OomWatch
 from pynenc_core.orchestration.current import current_runner, in_runner
-from pynenc_core.orchestration.diagnostics import Sources
-from pynenc_core.orchestration.endings import store_report
-from pynenc_core.orchestration.executor import ThreadExecutor
-from pynenc_core.orchestration.farewell import Farewell
+from pynenc_core.orchestration.executing.executor import ThreadExecutor
+from pynenc_core.orchestration.reporting.cgroups import OomWatch
+from pynenc_core.orchestration.reporting.diagnostics import Sources
+from pynenc_core.orchestration.reporting.endings import store_report
+from pynenc_core.orchestration.reporting.farewell import Farewell
 from pynenc_core.orchestration.services import RunnerDuties
 from pynenc_core.orchestration.shared import SharedCache
 from pynenc_core.orchestration.shutdown import stop_signals

@@ -15,8 +15,8 @@ from pynenc_core.cli.session import Session, common_options, pass_session
 from pynenc_core.cli.stores import store_of
 from pynenc_core.errors.runners import NoShutdownReportError
 from pynenc_core.logs import install_handler
-from pynenc_core.orchestration.endings import report_of
-from pynenc_core.orchestration.roster import Roster, RunnerEntry, roster
+from pynenc_core.orchestration.reporting.endings import report_of
+from pynenc_core.orchestration.reporting.roster import Roster, RunnerEntry, roster
 from pynenc_core.orchestration.shutdown import take_back_in_children
 from pynenc_core.ports.runner import BaseRunner
 

@@ -11,10 +11,10 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Ask, Change, InvocationRecord, Query, RunnerContext
 from pynenc_core.orchestration.current import Job, current_runner
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Execution
-from pynenc_core.orchestration.holdings import unrunnable
-from pynenc_core.orchestration.overruns import Overruns
-from pynenc_core.orchestration.timeouts import TimeLimits
+from pynenc_core.orchestration.executing.execution import Execution
+from pynenc_core.orchestration.executing.holdings import unrunnable
+from pynenc_core.orchestration.executing.overruns import Overruns
+from pynenc_core.orchestration.executing.timeouts import TimeLimits
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change, raise_refusal
 from pynenc_core.status import OWNED, Status

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextvars import copy_context
 from typing import Any
 
-from pynenc_core.orchestration.coroutines import run_apart
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import decide_retry
+from pynenc_core.orchestration.executing.coroutines import run_apart
+from pynenc_core.orchestration.executing.execution import decide_retry
 from pynenc_core.orchestration.forked import SameProcess
 from pynenc_core.orchestration.registry import TaskDefinition
 

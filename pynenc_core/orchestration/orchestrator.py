@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from pynenc_core.model import RunnerContext, Signal
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.executing.executor import ThreadExecutor
 from pynenc_core.orchestration.hand_claims import HandClaims
 from pynenc_core.orchestration.heartbeat import Heartbeat
 from pynenc_core.orchestration.listings import Listings, Upkeep
@@ -66,7 +66,9 @@ class AppOrchestrator(Outcomes, HandClaims, Listings, Upkeep):
         With `shared_loop` the coroutines of async tasks run beside each other on one event loop.
         """
         if shared_loop:
-            from pynenc_core.orchestration.loop_executor import LoopExecutor  # imported late, with asyncio: most processes need neither
+            from pynenc_core.orchestration.executing.loop_executor import (
+                LoopExecutor,  # imported late, with asyncio: most processes need neither
+            )
 
             return LoopExecutor(self.engine, context, slots, may_claim, runner, gauge, replace)
         return ThreadExecutor(self.engine, context, slots, may_claim, runner, gauge, replace)

@@ -11,7 +11,7 @@ from pynenc_core.errors.runners import UnknownTaskError
 from pynenc_core.model import Change, InvocationRecord, Mark, Query, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.current import Job, current_context
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Execution
+from pynenc_core.orchestration.executing.execution import Execution
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.transitions import change, owned_change, raise_refusal, reason_of
 from pynenc_core.status import CLAIMABLE, OWNED, Owner, Status

@@ -10,8 +10,8 @@ import msgspec
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import CLEAN_EXIT, Change, InvocationRecord, Query, SignalKind, full_limit
-from pynenc_core.orchestration.endings import note_end
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.reporting.endings import note_end
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pynenc_core import Pynenc, RetryError
-from pynenc_core.orchestration import cgroups
+from pynenc_core.orchestration.reporting import cgroups
 from pynenc_core.orchestration.current import running_job
 
 FOLDER = Path(__file__).parent

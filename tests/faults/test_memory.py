@@ -12,7 +12,7 @@ from faults.conftest import MakeScenario
 from faults.memory import Group, LikeAGroup, RealGroup, little_memory
 from faults.runners import POOLS, runners
 from faults.scenario import Scenario
-from pynenc_core.orchestration.endings import recent_ends, report_of
+from pynenc_core.orchestration.reporting.endings import recent_ends, report_of
 
 MIB = 220
 """For a runner, two workers of 35 MiB each, and not for a task that takes 400."""

@@ -20,7 +20,7 @@ from pynenc_core import Pynenc, PynencBuilder
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationTimeoutError, WaitDepthError
 from pynenc_core.errors.runners import LoopBlockedError
 from pynenc_core.identifiers import new_id
-from pynenc_core.orchestration.shared_loop import Run
+from pynenc_core.orchestration.executing.shared_loop import Run
 from pynenc_core.plugins import PluginManager, hookimpl
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pynenc_core import Pynenc
-from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.executing.executor import ThreadExecutor
 from unit.app.running import app_of_its_own, eventually, runner_of
 
 

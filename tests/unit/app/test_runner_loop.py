@@ -14,7 +14,7 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationStatusTransitionError
 from pynenc_core.model import Change, Expect, Payload, RunnerContext
-from pynenc_core.orchestration.executor import ThreadExecutor
+from pynenc_core.orchestration.executing.executor import ThreadExecutor
 from pynenc_core.ports.executor_runner import ExecutorRunner
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status

@@ -18,9 +18,9 @@ from pynenc_core import Pynenc
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.logs import JsonLines
 from pynenc_core.model import ChildReport, ProcessExit, Query, RunnerContext, ShutdownEvent, ShutdownReport
-from pynenc_core.orchestration.cgroups import OomWatch
-from pynenc_core.orchestration.diagnostics import Sources, collect
-from pynenc_core.orchestration.endings import recent_ends, report_of
+from pynenc_core.orchestration.reporting.cgroups import OomWatch
+from pynenc_core.orchestration.reporting.diagnostics import Sources, collect
+from pynenc_core.orchestration.reporting.endings import recent_ends, report_of
 from pynenc_core.plugins import PluginManager, hookimpl
 from pynenc_core.ports.runner import BaseRunner
 from unit.app.running import PATIENCE, Gate, app_of_its_own, eventually

@@ -240,7 +240,7 @@ def test_a_coroutine_is_stopped_where_it_awaits_and_its_loop_serves_others() -> 
 
 
 def test_a_cancelled_one_that_does_not_end_gives_its_slot_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pynenc_core.orchestration.calling_off._ENDING", 0.3)
+    monkeypatch.setattr("pynenc_core.orchestration.executing.calling_off._ENDING", 0.3)
     reached, ends = threading.Event(), threading.Event()
     with working_app(threads=1) as app:
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pynenc_core.model import CgroupMemory
-from pynenc_core.orchestration.cgroups import OomWatch, oom_kills, read_memory
+from pynenc_core.orchestration.reporting.cgroups import OomWatch, oom_kills, read_memory
 
 MIB = 1024**2
 NO_LIMIT = "9223372036854771712"  # as version 1 shows it
@@ -135,7 +135,7 @@ def test_asked_again_about_one_death_it_says_the_same() -> None:
 
 def test_a_rise_that_explained_nobody_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     count, now = Counter(0), [100.0]
-    monkeypatch.setattr("pynenc_core.orchestration.cgroups.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("pynenc_core.orchestration.reporting.cgroups.time.monotonic", lambda: now[0])
     watch = OomWatch(count)
     count.value = 1  # a process that a task had started
     assert watch.exited("a", 1, 1).kind == "exit_code"

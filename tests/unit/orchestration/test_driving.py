@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pynenc_core.errors.invocations import SoftTimeoutError
-from pynenc_core.orchestration.driving import Driven
+from pynenc_core.orchestration.executing.driving import Driven
 
 ERROR = SoftTimeoutError("i1", "shop.bill", 1.0)
 Body = Callable[[list[str]], Coroutine[Any, Any, Any]]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from pynenc_core.model import RunnerContext
-from pynenc_core.orchestration.endings import note_end
-from pynenc_core.orchestration.roster import RunnerEntry, roster
+from pynenc_core.orchestration.reporting.endings import note_end
+from pynenc_core.orchestration.reporting.roster import RunnerEntry, roster
 from unit.orchestration.stage import LEASE, Stage, stage
 
 
@@ -84,7 +84,7 @@ def test_one_that_has_begun_to_stop_says_so_and_is_remembered_for_an_hour(scene:
 
 
 def test_it_costs_few_calls_and_says_when_it_has_not_counted_all(scene: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pynenc_core.orchestration.roster._PAGE", 2)
+    monkeypatch.setattr("pynenc_core.orchestration.reporting.roster._PAGE", 2)
     worker = known(scene, "Worker")
     scene.queue(30)
     scene.claim(worker, 30)

@@ -9,8 +9,8 @@ import pytest
 from pynenc_core.errors.invocations import HardTimeoutError
 from pynenc_core.model import InvocationRecord, RunnerContext
 from pynenc_core.orchestration.current import Job
-from pynenc_core.orchestration.interrupting import UserCode
-from pynenc_core.orchestration.timeouts import Overrun, TimeLimits
+from pynenc_core.orchestration.executing.interrupting import UserCode
+from pynenc_core.orchestration.executing.timeouts import Overrun, TimeLimits
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock

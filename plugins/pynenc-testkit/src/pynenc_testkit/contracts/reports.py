@@ -6,8 +6,8 @@ import re
 from importlib.resources import files
 
 from pynenc_core.model import ShutdownReport
-from pynenc_core.orchestration.endings import report_of
-from pynenc_core.orchestration.roster import RunnerEntry, roster
+from pynenc_core.orchestration.reporting.endings import report_of
+from pynenc_core.orchestration.reporting.roster import RunnerEntry, roster
 from pynenc_testkit.contracts.runner_subject import MakeProject, RunnerSubject
 from pynenc_testkit.projects import START, Project
 from pynenc_testkit.stores import eventually

@@ -15,10 +15,10 @@ from pynenc_core.errors.runners import LoopBlockedError
 from pynenc_core.model import Change, RunnerContext
 from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Ended, Ready
-from pynenc_core.orchestration.executor import ThreadExecutor
-from pynenc_core.orchestration.settling import End
-from pynenc_core.orchestration.shared_loop import Run, SharedLoop, stopped
+from pynenc_core.orchestration.executing.execution import Ended, Ready
+from pynenc_core.orchestration.executing.executor import ThreadExecutor
+from pynenc_core.orchestration.executing.settling import End
+from pynenc_core.orchestration.executing.shared_loop import Run, SharedLoop, stopped
 from pynenc_core.ports.gauge import Gauge
 
 _IDLE_THREADS = 8  # kept for the next one: they are not what the slots are for

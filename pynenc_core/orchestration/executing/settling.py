@@ -8,13 +8,13 @@ import attrs
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord
-from pynenc_core.orchestration.batching import Chain
-from pynenc_core.orchestration.claiming import Claiming
-from pynenc_core.orchestration.courier import Courier, Delivery
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.holdings import Holdings
-from pynenc_core.orchestration.slots import Slots
+from pynenc_core.orchestration.executing.batching import Chain
+from pynenc_core.orchestration.executing.claiming import Claiming
+from pynenc_core.orchestration.executing.courier import Courier, Delivery
+from pynenc_core.orchestration.executing.holdings import Holdings
+from pynenc_core.orchestration.executing.slots import Slots
 from pynenc_core.status import FINAL
 
 

@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from pynenc_core.model import ChildReport, InvocationRecord, ShutdownEvent, ShutdownReport, ThreadReport, plain
-from pynenc_core.orchestration.cgroups import read_memory
+from pynenc_core.orchestration.reporting.cgroups import read_memory
 from pynenc_core.plugins.calling import HookCaller
 from pynenc_core.plugins.deadline import one_by_one
 from pynenc_core.plugins.discovery import describe

@@ -9,12 +9,12 @@ import attrs
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Ask, ClaimReply, InvocationRecord, RunnerContext, Signal
-from pynenc_core.orchestration.batching import PATIENCE, Shortness
-from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.holdings import Holdings
-from pynenc_core.orchestration.slots import Slots
+from pynenc_core.orchestration.executing.batching import PATIENCE, Shortness
+from pynenc_core.orchestration.executing.courier import Courier
+from pynenc_core.orchestration.executing.holdings import Holdings
+from pynenc_core.orchestration.executing.slots import Slots
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status

@@ -12,9 +12,9 @@ from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.model import Change, Refusal
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Execution
-from pynenc_core.orchestration.interrupting import interrupt
-from pynenc_core.orchestration.timeouts import Allowance, Overrun, TimeLimits
+from pynenc_core.orchestration.executing.execution import Execution
+from pynenc_core.orchestration.executing.interrupting import interrupt
+from pynenc_core.orchestration.executing.timeouts import Allowance, Overrun, TimeLimits
 from pynenc_core.status import Status
 
 

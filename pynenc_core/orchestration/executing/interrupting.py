@@ -14,7 +14,7 @@ from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.orchestration.current import Job
 
 _OURS = "pynenc_core"
-_CALLER = "pynenc_core.orchestration.execution"
+_CALLER = "pynenc_core.orchestration.executing.execution"
 _DELICATE = frozenset({"importlib", "logging"})  # they would leave locks behind that the whole process needs
 _ARRIVAL = 1.0  # seconds within which a thread meets an exception that was set in it: in fact at its next step
 _LOOK, _LOOK_MOST = 0.002, 0.05  # seconds between looks whether the code has left a call to us

@@ -13,10 +13,10 @@ from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationS
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.model import Change, InvocationRecord, Refusal, SignalKind
 from pynenc_core.orchestration.circles import ask_youngest, circle_through
-from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.slots import Slots
+from pynenc_core.orchestration.executing.courier import Courier
+from pynenc_core.orchestration.executing.slots import Slots
 from pynenc_core.orchestration.waiting import Interest
 from pynenc_core.ports.runtime import Hold
 from pynenc_core.ports.transitions import change, raise_refusal

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.model import Change, Refusal, Signal, SignalKind
-from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Execution
-from pynenc_core.orchestration.holdings import Holdings
-from pynenc_core.orchestration.interrupting import interrupt
-from pynenc_core.orchestration.overruns import Overruns
-from pynenc_core.orchestration.slots import Slots
-from pynenc_core.orchestration.timeouts import TimeLimits
+from pynenc_core.orchestration.executing.courier import Courier
+from pynenc_core.orchestration.executing.execution import Execution
+from pynenc_core.orchestration.executing.holdings import Holdings
+from pynenc_core.orchestration.executing.interrupting import interrupt
+from pynenc_core.orchestration.executing.overruns import Overruns
+from pynenc_core.orchestration.executing.slots import Slots
+from pynenc_core.orchestration.executing.timeouts import TimeLimits
 from pynenc_core.status import Status
 
 _ENDING = 5.0  # seconds that cancelled code has for ending before it counts as stuck

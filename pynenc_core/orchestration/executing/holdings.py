@@ -13,10 +13,10 @@ from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.records import RecordUnreadableError
 from pynenc_core.errors.runners import UnknownTaskError
 from pynenc_core.model import Change, InvocationRecord, Query, RunnerContext, Signal, SignalKind
-from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.timeouts import TimeLimits
+from pynenc_core.orchestration.executing.courier import Courier
+from pynenc_core.orchestration.executing.timeouts import TimeLimits
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import OWNED, Status

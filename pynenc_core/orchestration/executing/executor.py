@@ -13,20 +13,20 @@ from functools import partial
 
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
-from pynenc_core.orchestration.calling_off import CallingOff
-from pynenc_core.orchestration.claiming import Claiming
-from pynenc_core.orchestration.coroutine_waits import CoroutineWaits
-from pynenc_core.orchestration.coroutines import close_loop
-from pynenc_core.orchestration.courier import Courier
 from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
-from pynenc_core.orchestration.execution import Execution
-from pynenc_core.orchestration.holdings import Holdings
-from pynenc_core.orchestration.pausing import Pausing
-from pynenc_core.orchestration.settling import End, Settling
-from pynenc_core.orchestration.slots import Slots
-from pynenc_core.orchestration.threads import WorkThreads
-from pynenc_core.orchestration.timeouts import TimeLimits
+from pynenc_core.orchestration.executing.calling_off import CallingOff
+from pynenc_core.orchestration.executing.claiming import Claiming
+from pynenc_core.orchestration.executing.coroutine_waits import CoroutineWaits
+from pynenc_core.orchestration.executing.coroutines import close_loop
+from pynenc_core.orchestration.executing.courier import Courier
+from pynenc_core.orchestration.executing.execution import Execution
+from pynenc_core.orchestration.executing.holdings import Holdings
+from pynenc_core.orchestration.executing.pausing import Pausing
+from pynenc_core.orchestration.executing.settling import End, Settling
+from pynenc_core.orchestration.executing.slots import Slots
+from pynenc_core.orchestration.executing.threads import WorkThreads
+from pynenc_core.orchestration.executing.timeouts import TimeLimits
 from pynenc_core.orchestration.waiting import Interests
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.runtime import Hold

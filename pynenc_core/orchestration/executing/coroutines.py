@@ -11,7 +11,7 @@ from typing import Any
 
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.orchestration.current import Job
-from pynenc_core.orchestration.driving import Driven
+from pynenc_core.orchestration.executing.driving import Driven
 
 _loops = threading.local()
 

@@ -11,7 +11,7 @@ from typing import Literal
 import attrs
 
 from pynenc_core.model import ShutdownReport
-from pynenc_core.orchestration.diagnostics import Sources, collect
+from pynenc_core.orchestration.reporting.diagnostics import Sources, collect
 from pynenc_core.ports.shutdown import log_runner_shutdown
 
 _PATIENCE = 0.5  # seconds that a stop waits for its block to be logged before it stops claiming: that may not take a second

@@ -19,8 +19,8 @@ import attrs
 
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.orchestration.current import Job, running_job
-from pynenc_core.orchestration.driving import Driven
-from pynenc_core.orchestration.threads import WorkThreads
+from pynenc_core.orchestration.executing.driving import Driven
+from pynenc_core.orchestration.executing.threads import WorkThreads
 
 _BLOCKED = 1.0  # seconds without an answer of the loop after which somebody is told who holds it up
 _LOOK = 0.5  # seconds between looks whether it answers, while anything runs on it

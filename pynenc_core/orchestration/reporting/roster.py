@@ -9,7 +9,7 @@ from typing import Literal
 import attrs
 
 from pynenc_core.model import Query, RunnerBeat, RunnerContext
-from pynenc_core.orchestration.endings import RECENT, RunnerEnd, recent_ends
+from pynenc_core.orchestration.reporting.endings import RECENT, RunnerEnd, recent_ends
 from pynenc_core.ports.lookups import batches
 from pynenc_core.ports.state_backend import BaseStateBackend
 from pynenc_core.status import OWNED

@@ -16,11 +16,11 @@ from pynenc_core.errors.invocations import RetryError
 from pynenc_core.errors.runners import TaskCancelled, UnknownTaskError
 from pynenc_core.errors.serialization import PayloadDecodingError
 from pynenc_core.model import Change, Payload
-from pynenc_core.orchestration.coroutines import run_coroutine
 from pynenc_core.orchestration.current import Job, current_context, current_runner, running_job
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.orchestration.executing.coroutines import run_coroutine
+from pynenc_core.orchestration.executing.interrupting import UserCode
 from pynenc_core.orchestration.forked import SameProcess
-from pynenc_core.orchestration.interrupting import UserCode
 from pynenc_core.orchestration.registry import TaskDefinition
 from pynenc_core.ports.clock import SYSTEM_RANDOM
 from pynenc_core.ports.transitions import change, reason_of

@@ -16,7 +16,7 @@ import attrs
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError
 from pynenc_core.errors.runners import TaskCancelled
 from pynenc_core.orchestration.current import Job
-from pynenc_core.orchestration.pausing import Pausing
+from pynenc_core.orchestration.executing.pausing import Pausing
 from pynenc_core.orchestration.waiting import Interest
 from pynenc_core.ports.clock import Clock
 

@@ -1,0 +1,1 @@
+"""Runs invocations in the slots of one process: claims them, runs their code, lets them wait, ends them in time, settles."""

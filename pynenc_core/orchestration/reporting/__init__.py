@@ -1,0 +1,1 @@
+"""Tells of runners: why one stops and in which state, how a process ended, who lives."""
