@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from pynenc_core import Pynenc, RetryError
-from pynenc_core.orchestration.reporting import cgroups
 from pynenc_core.orchestration.current import running_job
+from pynenc_core.orchestration.reporting import cgroups
 
 FOLDER = Path(__file__).parent
 app = Pynenc(config_filepath=FOLDER / "project.toml")
