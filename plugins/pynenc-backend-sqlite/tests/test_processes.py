@@ -282,3 +282,25 @@ def test_only_who_waits_is_rung_for(store: Store, tmp_path: Path) -> None:
         submit(store, new("c"))
         assert waiting() == ["work:other"]
         assert state(store, "c").status is Status.REGISTERED
+
+
+LOOKS_AND_LEAVES = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT count(*) FROM fixed").fetchall()
+connection.close()
+"""
+
+
+def test_another_connection_to_a_file_in_use_leaves_its_locks_alone(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    app = KitApp("kit", f"sqlite:///{path}", ManualClock(ticking=True))
+    first = SQLiteStateBackend(app)
+    first.prepare()
+    assert first.count(Query()) == {}
+    again = SQLiteStateBackend(app)  # as after an error, when the process connects anew
+    again.prepare()
+    subprocess.run([sys.executable, "-c", LOOKS_AND_LEAVES, str(path)], check=True)
+    assert Path(f"{path}-wal").exists(), "the process that left did not take itself for the last one"
+    again.close()
+    first.close()

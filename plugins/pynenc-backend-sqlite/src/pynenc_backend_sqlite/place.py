@@ -48,12 +48,7 @@ def make_file(path: Path, *, default: bool) -> None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         problem, remedy = _unfit(path)
         if not problem:
-            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                if not os.fstat(opened).st_size:  # made just now, or an empty one that somebody made for us
-                    os.fchmod(opened, 0o600)
-            finally:
-                os.close(opened)
+            _make(path)
     except PermissionError:
         if path.is_file():
             return  # SQLite says what may not be done with it
@@ -62,6 +57,21 @@ def make_file(path: Path, *, default: bool) -> None:
         problem, remedy = error.strerror or str(error), ""
     if problem:
         raise BackendUnavailableError(store_name(path), problem, remedy)
+
+
+def _make(path: Path) -> None:
+    """Make the file where there is none. One that is there is never opened here.
+
+    To close it again would drop the locks that this process's connections hold on it, and the next process to leave would take
+    itself for the last one and remove the log from under them.
+    """
+    try:
+        empty = not path.stat().st_size
+    except FileNotFoundError:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        empty = True
+    if empty:  # made just now, or an empty one that somebody made for us
+        path.chmod(0o600)
 
 
 def _unfit(path: Path) -> tuple[str, str]:
