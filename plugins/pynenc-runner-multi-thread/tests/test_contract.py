@@ -15,9 +15,6 @@ class TestPlugin(PluginContract):
 class TestRunner(RunnerContract):
     runner: ClassVar[str] = "multi-thread"
 
-    def settings(self, slots: int) -> Mapping[str, object]:
-        return {"max_threads": slots, "max_processes": 1}
-
 
 class TestShutdownReport(ShutdownReportContract):
     runner: ClassVar[str] = "multi-thread"

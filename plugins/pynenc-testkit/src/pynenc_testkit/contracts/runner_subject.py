@@ -28,7 +28,7 @@ class RunnerSubject:
 
     def settings(self, slots: int) -> Mapping[str, object]:
         """Return the section `runner` with which so many invocations run at once."""
-        return {"max_threads": slots, "num_processes": slots, "max_tasks": slots}
+        return {"max_threads": slots, "num_processes": slots, "max_tasks": slots, "max_processes": 1}
 
     def source(self) -> str:
         """Return the project's module; empty for the kit's own jobs."""
