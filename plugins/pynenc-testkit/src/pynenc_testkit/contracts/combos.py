@@ -33,7 +33,7 @@ class ComboContract:
     @classmethod
     def settings(cls) -> Mapping[str, object]:
         """Return the section `runner` with which `slots` invocations run at once."""
-        return {"max_threads": cls.slots, "num_processes": cls.slots, "max_tasks": cls.slots}
+        return {"max_threads": cls.slots, "num_processes": cls.slots, "max_tasks": cls.slots, "max_processes": 1}
 
     @classmethod
     def source(cls) -> str:
