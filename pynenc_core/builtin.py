@@ -1,4 +1,4 @@
-"""What the core itself offers through the hooks that plugins use: its serializers, and the runner that executes nothing."""
+"""What the core itself offers through the hooks that plugins use: its serializers, and the runners that execute nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from pynenc_core.plugins import RunnerSpec, SerializerSpec, hookimpl
 
 @hookimpl
 def pynenc_runners() -> Iterable[RunnerSpec]:
-    """Offer the runner of an app that is used outside of one."""
+    """Offer the runners of an app that is used outside of one."""
     return [
         RunnerSpec(
             name="dummy",
             summary="executes nothing: for an app that only registers calls and waits for results",
             target="pynenc_core.outside:DummyRunner",
+            default_rank=-1,
+            mem_compatible=True,
+        ),
+        RunnerSpec(
+            name="external",
+            summary="executes nothing: names a process, outside of any runner, that registers calls",
+            target="pynenc_core.outside:ExternalRunner",
             default_rank=-1,
             mem_compatible=True,
         ),

@@ -6,6 +6,7 @@ may be assigned to until the app has started. Plugins add sections of the same m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -32,6 +33,18 @@ class AssignmentRule(Protocol):
         ...
 
 
+@attrs.frozen(eq=False)
+class Agreement:
+    """What two fields of a section must agree on; looked at when everything is loaded, and again when the app starts."""
+
+    field: str
+    other: str
+    holds: Callable[[Any], bool]
+    """Told the section."""
+    advice: str
+    """What is wrong otherwise, and what to do."""
+
+
 class SettingsSection:
     """One section of the configuration. A subclass is `@attrs.define(kw_only=True)`, names its `section`, and has only
     fields made by `setting(...)`: each with a default, checked by its annotation (with `msgspec.Meta` for bounds).
@@ -43,6 +56,8 @@ class SettingsSection:
     __slots__ = ("_rule",)
     section: ClassVar[str] = ""
     """The name of its table in configuration files and in variables; the app's own settings have none."""
+    agreements: ClassVar[tuple[Agreement, ...]] = ()
+    """What its fields must agree on."""
     _rule: AssignmentRule
 
     def __repr__(self) -> str:
@@ -102,6 +117,26 @@ class RunnerSettings(SettingsSection):
     """What runners go by: `[tool.pynenc.runner]`. Which field concerns which runner is in the runner's documentation."""
 
     section: ClassVar[str] = "runner"
+    agreements: ClassVar[tuple[Agreement, ...]] = (
+        Agreement(
+            "heartbeat_interval_sec",
+            "runner_considered_dead_after_minutes",
+            lambda runner: runner.heartbeat_interval_sec <= runner.runner_considered_dead_after_minutes * 60 / 2,
+            "a runner must be heard of twice within the lease: let the interval be at most half of it, or lengthen the lease",
+        ),
+        Agreement(
+            "min_processes",
+            "max_processes",
+            lambda runner: not 0 < runner.max_processes < runner.min_processes,
+            "the least is more than the greatest: lower the one or raise the other",
+        ),
+        Agreement(
+            "min_threads",
+            "max_threads",
+            lambda runner: not 0 < runner.max_threads < runner.min_threads,
+            "the least is more than the greatest: lower the one or raise the other",
+        ),
+    )
 
     idle_claim_timeout_sec: Interval = setting(5.0, "seconds that an idle claim blocks; work, a signal or a child's death end it at once")
     invocation_wait_results_sleep_time_sec: Interval = setting(
@@ -173,6 +208,14 @@ class TaskSettings(SettingsSection):
     """
 
     section: ClassVar[str] = "task"
+    agreements: ClassVar[tuple[Agreement, ...]] = (
+        Agreement(
+            "soft_timeout",
+            "timeout",
+            lambda task: not 0 < task.timeout <= task.soft_timeout,
+            "it must be less than the task's `timeout`, or it is never raised",
+        ),
+    )
 
     max_retries: Count = setting(0, "how often it is tried again after it raised one of `retry_for`")
     retry_for: tuple[type[BaseException], ...] = setting((RetryError,), "what it may raise to be tried again; in files `module:Name`")

@@ -18,6 +18,7 @@ from pynenc_core.logs import install_handler
 from pynenc_core.orchestration.reporting.endings import report_of
 from pynenc_core.orchestration.reporting.roster import Roster, RunnerEntry, roster
 from pynenc_core.orchestration.shutdown import take_back_in_children
+from pynenc_core.outside import DummyRunner
 from pynenc_core.ports.runner import BaseRunner
 
 _HEAD = ("runner", "state", "on", "pid", "heard", "started (UTC)", "has", "ended (UTC)", "reason")
@@ -78,6 +79,8 @@ def start(
     install_handler(app)
     made = app.make_runner(name or "")
     spec = app.runner_spec(name or "")
+    if isinstance(made, DummyRunner):
+        made.run()  # which says that it cannot, before anything says that it does
     app.logger.info("app %s, found as %s, runs with the %s runner over %s", app.app_id, app.found_as, spec.name, store_of(app))
     with ExitStack() as companions:
         _tell_of_health(companions, app, made, spec.name, health_host, health_port)

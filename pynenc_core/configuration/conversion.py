@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from types import NoneType, UnionType
@@ -71,12 +72,27 @@ def to_plain(value: object) -> object:
 
 def _convert(value: object, annotation: object, *, strict: bool) -> object:
     try:
-        return msgspec.convert(value, type=annotation, strict=strict, dec_hook=_custom)
+        converted = msgspec.convert(value, type=annotation, strict=strict, dec_hook=_custom)
     except msgspec.ValidationError as error:
         problem = str(error).replace(" - at `$`", "")
         raise ConversionError(_allowed(annotation, problem)) from error
+    if not _finite(converted):
+        raise ConversionError(_NOT_FINITE)
+    return converted
 
 
+def _finite(value: object) -> bool:
+    """Return whether no number in a value is infinite or none at all: neither compares as the rules of a setting expect."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if attrs.has(type(value)):
+        return all(_finite(getattr(value, field.name)) for field in attrs.fields(cast("type[attrs.AttrsInstance]", type(value))))
+    if isinstance(value, Mapping):
+        return all(map(_finite, cast("Mapping[object, object]", value).values()))
+    return not isinstance(value, _COLLECTIONS) or all(map(_finite, cast("list[object]", value)))
+
+
+_NOT_FINITE = "expected a finite number"
 _NO_BOOL = "expected true, false, 1, 0, yes, no, on or off"
 
 

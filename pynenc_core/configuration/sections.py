@@ -8,8 +8,9 @@ from typing import cast, get_type_hints
 import attrs
 
 from pynenc_core.config import SettingsSection
-from pynenc_core.errors.configuration import SettingsClassError
+from pynenc_core.errors.configuration import SettingsClassError, SettingsDisagreeError
 from pynenc_core.plugins.discovery import describe, import_target
+from pynenc_core.redaction import redacted
 
 APP = ""
 """The name of the section of the app's own settings."""
@@ -96,6 +97,16 @@ _NO_SUBCLASS = "it is not an attrs class derived from SettingsSection"
 _OWN_SETATTR = "it has validators, converters or a __setattr__ of its own, past which no assignment can be checked"
 _hints: dict[object, dict[str, object]] = {}
 """The annotations of settings classes, evaluated once for a process and those forked from it: the core's take 2 ms."""
+
+
+def check_agreements(values: SettingsSection, section: Section, origin: Callable[[str], str]) -> None:
+    """Raise SettingsDisagreeError for the first two values that do not go together; `origin` says where a field is set, if it is."""
+    for each in values.agreements:
+        if each.holds(values):
+            continue
+        shown = [str(redacted(getattr(values, name), secret=section.fields[name].secret)) for name in (each.field, each.other)]
+        key, other = (f"{section.name}.{name}" if section.name else name for name in (each.field, each.other))
+        raise SettingsDisagreeError(origin(each.field) or origin(each.other), key, shown[0], other, shown[1], each.advice)
 
 
 def _section(name: str, cls: object, target: str) -> Section:

@@ -32,7 +32,7 @@ from pynenc_core.configuration.layers import (
     read_overrides,
     task_key,
 )
-from pynenc_core.configuration.sections import FieldInfo, Section, Sections
+from pynenc_core.configuration.sections import FieldInfo, Section, Sections, check_agreements
 from pynenc_core.errors.configuration import InvalidSettingError, SettingsFrozenError, UnknownSectionError
 from pynenc_core.redaction import redacted
 
@@ -44,7 +44,6 @@ ASSIGNED = "code, assigned"
 Step = Literal["files", "operator", "code"]
 
 _LONGEST_SHOWN = 80
-_TOO_SOFT = "it must be less than the task's `timeout`, or it is never raised"
 _CONFIG_FILEPATH = "config_filepath="
 
 
@@ -176,7 +175,8 @@ class Settings:
         self.add(read_overrides(overrides, self._sections, origin), step="code")
 
     def freeze(self) -> None:
-        """Refuse every change from now on; called when the app starts."""
+        """Refuse every change from now on; called when the app starts. Raises SettingsDisagreeError."""
+        self._check_agreements()
         self._frozen = True
 
     def task_options(self, task_id: str, decorated: Mapping[str, object] | None = None) -> TaskSettings:
@@ -190,9 +190,7 @@ class Settings:
         entries = {**layers.files, **decorator, **layers.operator, **layers.code}
         for name, entry in entries.items():
             setattr(options, name, _converted(entry, section.fields[name]))
-        if 0 < options.timeout <= options.soft_timeout:
-            set_last = entries.get("soft_timeout") or entries.get("timeout") or self._entries[TASK, "soft_timeout"]
-            raise InvalidSettingError(set_last.origin, _dotted(TASK, "soft_timeout"), _TOO_SOFT, str(options.soft_timeout))
+        check_agreements(options, section, lambda field: _origin(entries.get(field)) or _origin(self._entries.get((TASK, field))))
         govern(options, _refuse)
         return options
 
@@ -245,13 +243,21 @@ class Settings:
                 object.__setattr__(built, entry.field, _converted(entry, self._sections.get(entry.section).fields[entry.field]))
 
     def check(self) -> None:
-        """Raise InvalidSettingError for the first value that does not fit, of all that are set anywhere and not overridden."""
-        for name in dict.fromkeys(section for section, _ in self._entries):
-            self._build(self._sections.get(name))
+        """Raise InvalidSettingError for the first value that does not fit, of all that are set anywhere and not overridden.
+
+        Raises SettingsDisagreeError for the first two that do not go together.
+        """
+        self._check_agreements()
         fields = self._sections.get(TASK).fields
         for layers in self._tasks.values():
             for entry in layers.all():
                 _converted(entry, fields[entry.field])
+
+    def _check_agreements(self) -> None:
+        for name in dict.fromkeys(section for section, _ in self._entries):
+            section = self._sections.get(name)
+            origins = {field: _origin(self._entries.get((name, field))) for field in section.fields}
+            check_agreements(self._build(section), section, origins.__getitem__)
 
     def _build(self, section: Section) -> SettingsSection:
         built = self._built.get(section.name)
@@ -270,6 +276,10 @@ class Settings:
         converted = _converted(entry, self._sections.get(section.section).fields[name])
         self._entries[section.section, name] = entry
         return converted
+
+
+def _origin(entry: Entry | None) -> str:
+    return entry.origin if entry else ""
 
 
 def _refuse(section: SettingsSection, name: str, value: object) -> object:

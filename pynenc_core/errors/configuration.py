@@ -59,6 +59,20 @@ class InvalidSettingError(ConfigurationError):
         return f"{self.origin}: the value of {self.key}{value} does not fit: {self.problem}"
 
 
+class SettingsDisagreeError(ConfigurationError):
+    """Two settings of which each fits, but not beside the other."""
+
+    origin: str
+    key: str
+    shown: str
+    other: str
+    other_shown: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.key} ({self.shown}) does not go with {self.other} ({self.other_shown}): {self.advice}"
+
+
 class ConfigFileError(ConfigurationError):
     """A configuration file that is missing, unreadable or not in its format."""
 

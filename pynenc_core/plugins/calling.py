@@ -105,7 +105,7 @@ class HookCaller:
         """
         pending = self._calling_order(hook)
         answered = 0
-        for answer in one_by_one([partial(_answer, found, arguments) for found in pending], seconds, f"pynenc-{hook}"):
+        for answer in one_by_one([partial(_answer_apart, found, arguments) for found in pending], seconds, f"pynenc-{hook}"):
             answered += 1
             yield answer
         for place, found in enumerate(pending[answered:]):
@@ -120,11 +120,19 @@ def _answer(found: Implementation, arguments: dict[str, object]) -> Answer:
         return Answer(found.plugin, found.distribution, None, _hook_error(found, error))
 
 
+def _answer_apart(found: Implementation, arguments: dict[str, object]) -> Answer:
+    """Return the answer in a thread of its own, where KeyboardInterrupt and SystemExit are errors like others: nobody else is meant."""
+    try:
+        return _answer(found, arguments)
+    except BaseException as error:  # noqa: BLE001 - as said
+        return Answer(found.plugin, found.distribution, None, _hook_error(found, error))
+
+
 def _late(found: Implementation, problem: str) -> Answer:
     return Answer(found.plugin, found.distribution, None, PluginHookError(found.plugin, found.distribution, found.hook, problem))
 
 
-def _hook_error(found: Implementation, cause: Exception) -> PluginHookError:
+def _hook_error(found: Implementation, cause: BaseException) -> PluginHookError:
     error = PluginHookError(found.plugin, found.distribution, found.hook, describe(cause))
     error.__cause__ = cause
     return error

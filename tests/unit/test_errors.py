@@ -136,6 +136,10 @@ MESSAGES: list[tuple[PynencError, str]] = [
         "code: the value of redis.password does not fit: Expected `str`",
     ),
     (
+        configuration.SettingsDisagreeError("code", "runner.min_threads", "4", "runner.max_threads", "2", "lower the first"),
+        "code: runner.min_threads (4) does not go with runner.max_threads (2): lower the first",
+    ),
+    (
         configuration.ConfigFileError("PYNENC__FILEPATH", "x.toml", "it does not exist"),
         "the configuration file x.toml, named by PYNENC__FILEPATH, cannot be used: it does not exist",
     ),

@@ -80,7 +80,7 @@ def _step(name: str, look: Callable[[], Fields]) -> Callable[[], Found]:
     def step() -> Found:
         try:
             return name, look(), ""
-        except Exception as error:  # noqa: BLE001 - whatever it is, the stop goes on, and the report says so
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the stop goes on, and the report says so
             return name, {}, describe(error)
 
     return step

@@ -120,7 +120,7 @@ def test_a_runner_that_is_not_installed_is_named_with_the_line_that_brings_it(pr
     project.site.install("void", points={"void": "plug_void"}, group="pynenc")
     project.write("jobs.py", APP)
     told = project.fails(3, "runner", "start", "--runner", "fancy")
-    assert told.startswith("Error: no runner is named 'fancy'; installed: dummy; pip install pynenc-runner-fancy")
+    assert told.startswith("Error: no runner is named 'fancy'; installed: dummy, external; pip install pynenc-runner-fancy")
     assert 'Error: no runner is installed; pip install "pynenc-core[default]"' in project.fails(1, "runner", "start")
 
 
@@ -155,5 +155,6 @@ def test_the_runner_that_executes_nothing_cannot_be_started(project: Project) ->
     project.site.module("plug_void", backend("void", default_rank=1))
     project.site.install("void", points={"void": "plug_void"}, group="pynenc")
     project.write("jobs.py", APP)
-    told = project.fails(2, "runner", "start", "--runner", "dummy")
-    assert told.splitlines()[-1].startswith("Error: DummyRunner executes nothing, so run() cannot work: start a runner with")
+    for name, kind in (("dummy", "DummyRunner"), ("ExternalRunner", "ExternalRunner")):
+        (told,) = project.fails(2, "runner", "start", "--runner", name).splitlines()
+        assert told.startswith(f"Error: {kind} executes nothing, so run() cannot work: start a runner with")

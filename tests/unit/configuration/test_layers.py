@@ -21,7 +21,7 @@ def test_without_any_source_everything_is_a_default(load: Load) -> None:
 
 def test_each_source_beats_those_below_it(load: Load, tmp_path: Path) -> None:
     """Every source sets all the fields that those above it set, and one more."""
-    fields = ["min_parallel_slots", "settle_batch", "min_threads", "max_threads", "num_processes"]
+    fields = ["min_parallel_slots", "settle_batch", "min_threads", "max_tasks", "num_processes"]
 
     def table(value: int, last: int) -> dict[str, int]:
         return dict.fromkeys(fields[:last], value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pynenc_core.errors.configuration import InvalidSettingError
+from pynenc_core.errors.configuration import InvalidSettingError, SettingsDisagreeError
 from unit.configuration.sources import Load, write
 
 TASK = "shop.tasks.add"
@@ -95,11 +95,11 @@ def test_options_of_tasks_that_nobody_has_are_told(load: Load, tmp_path: Path) -
 
 def test_a_soft_limit_that_could_never_be_raised_is_refused_where_it_was_set(load: Load, tmp_path: Path) -> None:
     settings = load({})
-    with pytest.raises(InvalidSettingError, match=r"decorator.*task\.soft_timeout \(10.0\).*less than the task's `timeout`"):
+    with pytest.raises(SettingsDisagreeError, match=r"decorator.*task\.soft_timeout \(10.0\).*less than the task's `timeout`"):
         settings.task_options(TASK, {"timeout": 10, "soft_timeout": 10})
     write(tmp_path / "pyproject.toml", "[tool.pynenc.task]\nsoft_timeout = 30")
     settings = load({})
-    with pytest.raises(InvalidSettingError, match="less than the task's `timeout`"):
+    with pytest.raises(SettingsDisagreeError, match="less than the task's `timeout`"):
         settings.task_options(TASK, {"timeout": 10})
     assert settings.task_options(TASK, {"timeout": 60}).soft_timeout == 30
     assert settings.task_options(TASK, {"timeout": 0}).soft_timeout == 30

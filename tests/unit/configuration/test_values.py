@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pynenc_core.config import Limit
-from pynenc_core.errors.configuration import InvalidSettingError
+from pynenc_core.errors.configuration import InvalidSettingError, SettingsDisagreeError
 from pynenc_core.errors.invocations import RetryError
 from unit.configuration.sources import Load, write
 
@@ -107,7 +107,57 @@ def test_code_gives_python_values(load: Load, twin: str) -> None:
     assert settings.task.retry_for == (ValueError,)
 
 
+class TestAgreements:
+    @pytest.mark.parametrize(
+        ("section", "message"),
+        [
+            (
+                {"heartbeat_interval_sec": 16},
+                "code: runner.heartbeat_interval_sec (16.0) does not go with runner.runner_considered_dead_after_minutes (0.5): ",
+            ),
+            ({"runner_considered_dead_after_minutes": 0.1}, "code: runner.heartbeat_interval_sec (5.0) does not go with"),
+            (
+                {"min_processes": 3, "max_processes": 2},
+                "code: runner.min_processes (3) does not go with runner.max_processes (2): the least",
+            ),
+            ({"min_threads": 3, "max_threads": 2}, "code: runner.min_threads (3) does not go with runner.max_threads (2): the least"),
+        ],
+    )
+    def test_two_that_do_not_go_together_are_refused_at_load(self, load: Load, section: dict[str, float], message: str) -> None:
+        with pytest.raises(SettingsDisagreeError) as caught:
+            load({"runner": section})
+        assert str(caught.value).startswith(message)
+
+    def test_they_are_compared_when_all_layers_are_there(self, load: Load) -> None:
+        settings = load({"runner.max_threads": 4}, environ={"PYNENC__RUNNER__MIN_THREADS": "3", "PYNENC__RUNNER__MIN_PROCESSES": "3"})
+        assert (settings.runner.min_threads, settings.runner.max_threads, settings.runner.max_processes) == (3, 4, 0)
+
+    def test_what_is_assigned_is_compared_when_the_app_starts(self, load: Load) -> None:
+        settings = load({"runner.max_threads": 2})
+        settings.runner.min_threads = 3
+        with pytest.raises(SettingsDisagreeError, match=r"^code, assigned: "):
+            settings.freeze()
+        settings.runner.max_threads = 3
+        settings.freeze()
+
+
 class TestRefused:
+    @pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+    def test_a_number_that_is_not_finite_by_name_in_every_layer(self, load: Load, tmp_path: Path, twin: str, value: str) -> None:
+        refused = r"runner\.grace_period_sec \('?-?(inf|nan)'?\) does not fit"
+        with pytest.raises(InvalidSettingError, match=refused):
+            load(environ={"PYNENC__RUNNER__GRACE_PERIOD_SEC": value})
+        with pytest.raises(InvalidSettingError, match=refused):
+            load(config_filepath=write(tmp_path / "a.toml", f"[runner]\ngrace_period_sec = {value}"))
+        with pytest.raises(InvalidSettingError, match=refused):
+            load({"runner": {"grace_period_sec": float(value)}})
+        with pytest.raises(InvalidSettingError, match=refused):
+            load().runner.grace_period_sec = float(value)
+        with pytest.raises(InvalidSettingError, match=r"task\.delay"):
+            load().task_options("shop.add", {"delay": float(value)})
+        with pytest.raises(InvalidSettingError, match=r"twin\.level.*a finite number"):
+            load({"twin.level": float(value)}, plugin_sections=lambda: {"twin": twin})
+
     @pytest.mark.parametrize(
         ("variable", "text", "message"),
         [

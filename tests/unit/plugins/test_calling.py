@@ -190,6 +190,17 @@ class TestDeadline:
         assert [(answer.plugin, answer.value) for answer in answers] == [("bad", None), ("a", {"a": 1})]
         assert "broken inside" in str(answers[0].error)
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+    def test_one_that_would_end_its_thread_costs_nobody_the_turn(self, manager: PluginManager, error: type[BaseException]) -> None:
+        def leave() -> object:
+            raise error
+
+        manager.register(Sections(lambda: {"a": 1}), "a")
+        manager.register(Sections(leave), "leaves")
+        left, answered = manager.hooks.each_within("pynenc_shutdown_diagnostics", 30, event=None)
+        assert (left.plugin, answered.value) == ("leaves", {"a": 1})
+        assert error.__name__ in str(left.error)
+
     def test_one_that_hangs_costs_the_deadline_once(self, manager: PluginManager) -> None:
         release = threading.Event()
         manager.register(Sections(lambda: {"never": "asked"}), "behind")
