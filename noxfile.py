@@ -212,9 +212,11 @@ def combos(session: nox.Session, runner: str, backend: str) -> None:
 def everything(session: nox.Session) -> None:
     """All wheels in one environment, third parties' too: all tests but the long ones; the long ones are in `faults`."""
     _install(session, *PLUGINS, *THIRD_PARTIES, tools=_group("test"))
-    tests = [ROOT / "tests" / name for name in ("unit", "kit", "combos", "faults")]
+    tests = [ROOT / "tests" / name for name in ("unit", "kit", "combos")]
     contracts = [ROOT / "plugins" / name / "tests" for name in CONTRACTS]
-    _pytest(session, *tests, *contracts, "-m", "not full")
+    # Most of these wait for processes: two at a time. Faults have bounds on time, and the machine for themselves.
+    _pytest(session, *tests, *contracts, "-m", "not full", "-n", "2", "--dist", "worksteal", "--durations=15", "--maxfail=20")
+    _pytest(session, ROOT / "tests" / "faults", "-m", "not full", "--durations=15")
 
 
 @nox.session(requires=["build"])
