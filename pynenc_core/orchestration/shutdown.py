@@ -19,7 +19,6 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _taken: list[tuple[Any, dict[int, Any]]] = []
 """The handlers that are installed now, each with those that it replaced, by signal; the last one on top."""
 
-
 _masks: dict[int, set[Any]] = {}
 """The signal masks of threads that fork now, by thread."""
 
@@ -42,7 +41,9 @@ def _leave_to_child() -> None:
         handler, before = _taken.pop()
         for number, replaced in before.items():
             if signal.getsignal(number) == handler:  # else the app has taken it
-                signal.signal(number, replaced)
+                # A worker ignores SIGTERM until it handles it: that is between its parent and itself.
+                ignored = number == signal.SIGTERM and replaced == signal.SIG_IGN
+                signal.signal(number, signal.SIG_DFL if ignored else replaced)
         signal.set_wakeup_fd(-1)
     _let_through()
 
