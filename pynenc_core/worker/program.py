@@ -25,6 +25,8 @@ from pynenc_core.worker_start import WorkerStart
 
 FAILED_START = 70
 """EX_SOFTWARE of sysexits.h: trying again at once would end the same way."""
+NO_STORE = 75
+"""EX_TEMPFAIL of sysexits.h: the store is away, and later it may not be."""
 _OOM_SCORE, _OOM_MOST = Path("/proc/self/oom_score_adj"), 1000
 _SOONER = 100  # thousandths of the memory there may be: so much larger a worker seems than it is
 
@@ -41,14 +43,12 @@ def main(loaded: Pynenc | None = None) -> int:
         app = loaded or load_app(start)
         context = start.context.in_process(os.getpid())
         worker = WorkerRunner(app, context, start.slots, parent) if start.slots else SingleRunWorker(app, context, parent)
+        threading.Thread(target=worker.obey, name="pynenc-control", daemon=True).start()
+        worker.run()
+        app.close()
     except (PynencError, ImportError) as error:
-        if isinstance(error, BackendUnavailableError):
-            raise
         sys.stderr.write(f"pynenc worker: {error}\n")
-        return FAILED_START
-    threading.Thread(target=worker.obey, name="pynenc-control", daemon=True).start()
-    worker.run()
-    app.close()
+        return NO_STORE if isinstance(error, BackendUnavailableError) else FAILED_START
     return 0
 
 
@@ -67,13 +67,18 @@ def load_app(start: WorkerStart) -> Pynenc:
     """Import the app and its tasks, with the settings that the parent has. Raises PynencError, ImportError, and what the modules raise."""
     app: Any = load(start.locator)
     app.plugins.check_snapshot(PluginSnapshot(tuple(start.plugins)))
-    app.conf.apply(start.settings)
+    if not (app.conf.frozen and _same(app, start)):  # an app that uses its store as it is imported has its settings already
+        app.conf.apply(start.settings)
     app.found_as = start.locator
     install_handler(app)
     for module in start.modules:
         __import__(module)
     app.import_task_modules()
     return app  # type: ignore[no-any-return] # whatever the locator names; it behaves as an app or fails above
+
+
+def _same(app: Pynenc, start: WorkerStart) -> bool:
+    return bool(msgspec.json.encode(app.conf.snapshot(), order="sorted") == msgspec.json.encode(start.settings, order="sorted"))
 
 
 def leave(code: int) -> NoReturn:

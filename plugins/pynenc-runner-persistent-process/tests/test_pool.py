@@ -132,3 +132,12 @@ def test_a_signal_to_the_whole_group_lets_what_runs_end(project: Project, signum
     runner.signal_group(signum)
     assert runner.wait() == 0
     assert (runs.status, runs.record.state.interruptions) == (Status.SUCCESS, 0)
+
+
+def test_an_app_that_uses_its_store_as_it_is_imported_has_workers(project: Project) -> None:
+    module = Path(project.module.__file__ or "")
+    module.write_text(module.read_text(encoding="utf-8") + "\n\napp.state_backend.now()\n", encoding="utf-8")
+    runner = project.start()
+    assert project.jobs.add(2, 2).get_result(START) == 4
+    assert runner.stop() == 0
+    assert "exit code" not in runner.log.read_text()
