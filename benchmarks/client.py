@@ -164,7 +164,7 @@ def worker(kind: str) -> None:
     app.import_task_modules()
     app.state_backend.prepare()  # a runner has its store open by then, and with it all the modules that a server is to load
     runner = RunnerContext.of_this_process("Bench")
-    forks = ForkServer(lambda: app.fork_server_command(runner))
+    forks = ForkServer(lambda: app.fork_server_command(runner), given_up=lambda: False)
     if kind == "forked":
         forks.open()
     taken, used = [], []
