@@ -50,7 +50,7 @@ class TestDefining:
         with pytest.raises(TaskDefinitionError, match="it is a generator, whose values no result can carry; return a list"):
             app_of_its_own().task(generator)
 
-    @pytest.mark.parametrize("thing", [Owner, staticmethod(plain), len, "name"], ids=str)
+    @pytest.mark.parametrize("thing", [Owner, staticmethod(plain), len, "name"], ids=["class", "static-method", "builtin", "string"])
     def test_only_functions_are_tasks(self, thing: Any) -> None:
         with pytest.raises(TaskDefinitionError, match="only functions can be tasks"):
             app_of_its_own().task(thing)
