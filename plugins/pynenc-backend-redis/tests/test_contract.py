@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, ClassVar
@@ -37,7 +36,7 @@ class RedisRaw:
 
     def __init__(self, url: str, begin: str) -> None:
         self._client: Redis = Redis.from_url(url)
-        self._begin = begin
+        self._begin = prefix_of(begin)[:-1]
 
     def keys(self) -> list[bytes]:
         """Return the keys of this test's apps, but for those of processes that wait."""
@@ -111,40 +110,40 @@ def _now_skewed(link: Link) -> float:
     return _now(link) + _skew(link)
 
 
+def _name(url: str) -> str:
+    """Return what the app ids of a test begin with."""
+    return url.rpartition("=")[2]
+
+
 class RedisSubject:
     """What all contracts over storage are given: a server for all tests, and app ids of each test's own."""
 
-    url: ClassVar[str] = "redis://"
+    url: ClassVar[str] = "redis://?client_name={name}"
     chokes: ClassVar[tuple[str, ...]] = CHOKES
     schedules: ClassVar[int] = 20
     silence: ClassVar[float] = 0.03
+    opened_names: ClassVar[set[str]] = set()
 
     @pytest.fixture(autouse=True)
-    def skewed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def skewed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """Let the server's clock be as far ahead as the test's: nobody can wait for a million seconds to pass there."""
         monkeypatch.setattr(scripts, "_read", _read_skewed)
         monkeypatch.setattr(scripts, "script", cache(scripts.script.__wrapped__))
         monkeypatch.setattr(Link, "run", _run_skewed)
         monkeypatch.setattr(Link, "now", _now_skewed)
+        yield
+        while self.opened_names:
+            RedisRaw(redis_url(), self.opened_names.pop()).clear()
 
     @pytest.fixture
-    def nonce(self) -> str:
-        return secrets.token_hex(4)
-
-    @pytest.fixture
-    def place(self, nonce: str) -> Iterator[str]:
-        url = redis_url()
-        yield f"{url}/0?client_name={nonce}"
-        RedisRaw(url, prefix_of(nonce)[:-1]).clear()
-
-    @pytest.fixture
-    def raw(self, nonce: str, place: str) -> Raw:
-        return RedisRaw(place, prefix_of(nonce)[:-1])
+    def raw(self, place: str) -> Raw:
+        return RedisRaw(redis_url(), _name(place))
 
     def open_store(self, app: KitApp) -> Store:
-        nonce = app.url.rpartition("=")[2]
-        app_id = app.app_id if app.app_id.startswith(nonce) else f"{nonce} {app.app_id}"
-        return open_installed(KitApp(app_id, app.url, app.clock, app.settings))
+        name = _name(app.url)
+        RedisSubject.opened_names.add(name)
+        app_id = app.app_id if app.app_id.startswith(name) else f"{name} {app.app_id}"
+        return open_installed(KitApp(app_id, f"{redis_url()}/0?client_name={name}", app.clock, app.settings))
 
 
 class TestState(RedisSubject, StateContract):
