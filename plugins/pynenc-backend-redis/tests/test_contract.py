@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, ClassVar
 
@@ -11,9 +11,9 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from pynenc_backend_redis import scripts
-from pynenc_backend_redis.encoding import Argument
 from pynenc_backend_redis.keys import PREFIXES, pattern, prefix_of
 from pynenc_backend_redis.link import Link
+from pynenc_backend_redis.wires import Argument
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts import (
     DispatcherContract,
@@ -48,21 +48,16 @@ class RedisRaw:
         return {key: self._content(key) for key in self.keys()}
 
     def _content(self, key: bytes) -> object:
-        match self._client.type(key):
-            case b"string":
-                return self._client.get(key)
-            case b"hash":
-                return {name: value for name, value in self._client.hgetall(key).items() if name != b"watchers"}
-            case b"zset":
-                return self._client.zrange(key, 0, -1, withscores=True)
-            case b"set":
-                return self._client.smembers(key)
-            case b"list":
-                return self._client.lrange(key, 0, -1)
-            case b"stream":
-                return self._client.xrange(key)
-            case other:
-                return other
+        client = self._client
+        read: dict[bytes, Callable[[], object]] = {
+            b"string": lambda: client.get(key),
+            b"hash": lambda: {name: value for name, value in client.hgetall(key).items() if name != b"watchers"},
+            b"zset": lambda: client.zrange(key, 0, -1, withscores=True),
+            b"set": lambda: client.smembers(key),
+            b"list": lambda: client.lrange(key, 0, -1),
+            b"stream": lambda: client.xrange(key),
+        }
+        return read[client.type(key)]()
 
     def set_format(self, number: int) -> None:
         """Write another format number."""

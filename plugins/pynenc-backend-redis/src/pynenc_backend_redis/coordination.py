@@ -11,12 +11,14 @@ from pynenc_backend_redis.keys import PREFIXES
 from pynenc_backend_redis.link import Link
 from pynenc_core.errors.backends import StoreFormatError
 from pynenc_core.model import FORMAT, Lease, RunnerBeat, Signal
+from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import CoordinationStorage
 
 
 class RedisCoordination(CoordinationStorage):
     """Small shared things on a server."""
 
+    app: StoreView
     link: Link
     ear: Ear
     health: Health | None = None

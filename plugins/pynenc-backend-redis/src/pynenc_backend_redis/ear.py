@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable
@@ -13,11 +12,11 @@ from typing import Protocol
 from weakref import WeakSet
 
 from redis import exceptions as redis
-from redis.connection import AbstractConnection
 
 from pynenc_backend_redis.keys import PREFIXES
 from pynenc_backend_redis.link import Link
 from pynenc_backend_redis.troubles import translated
+from pynenc_backend_redis.wires import Wire, end_reading, send
 from pynenc_core.errors.backends import BackendError
 from pynenc_core.redaction import redact_text
 
@@ -50,7 +49,8 @@ class Ear:
 
     def _begin_anew(self) -> None:
         self.name = secrets.token_hex(6)
-        self.changed = threading.Condition()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
         self.news = 0
         """How often this process was told that there may be work."""
         self.waits_for: set[str] = set()
@@ -60,7 +60,7 @@ class Ear:
         self.woken = False
         self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._opening = threading.Lock()
-        self._connection: AbstractConnection | None = None
+        self._connection: Wire | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 
@@ -80,7 +80,7 @@ class Ear:
         if self._connection is not None:
             return
         with self._opening:
-            if self._connection is not None:
+            if self.open:  # by now
                 return
             try:
                 connection = self._subscribed()
@@ -116,7 +116,7 @@ class Ear:
             thread, self._thread = self._thread, None
             self._stop.set()
             if connection is not None:
-                _end(connection)  # its thread, which alone may close it, comes back from reading
+                end_reading(connection)  # its thread, which alone may close it, comes back from reading
         with self.changed:
             self.name = secrets.token_hex(6)
             self.waits_for.clear()
@@ -139,15 +139,15 @@ class Ear:
             for listener in self.listeners.pop(invocation_id, ()):
                 listener.tell(invocation_id)
 
-    def _subscribed(self) -> AbstractConnection:
+    def _subscribed(self) -> Wire:
         connection = self._link.connect()
         with _dropped_on_failure(connection):
-            connection.send_command("SUBSCRIBE", f"{self._link.prefix}{PREFIXES['EAR']}{self.name}")
+            send(connection, ("SUBSCRIBE", f"{self._link.prefix}{PREFIXES['EAR']}{self.name}"))
             connection.read_response()
         return connection
 
-    def _listen(self, connection: AbstractConnection, stop: threading.Event) -> None:
-        at: AbstractConnection | None = connection
+    def _listen(self, connection: Wire, stop: threading.Event) -> None:
+        at: Wire | None = connection
         while at is not None:
             problem = ""
             try:
@@ -161,7 +161,7 @@ class Ear:
             self._link.app.logger.warning("the notifications of Redis server %s are lost (%s); connecting anew", place, problem)
             at = self._connected_anew(stop)
 
-    def _hear_all(self, connection: AbstractConnection, stop: threading.Event) -> None:
+    def _hear_all(self, connection: Wire, stop: threading.Event) -> None:
         asked = False
         while not stop.is_set():
             if connection.can_read(timeout=PING_AFTER):
@@ -172,11 +172,11 @@ class Ear:
             elif asked:
                 raise redis.TimeoutError("no sign of life")
             else:
-                connection.send_command("PING")
+                send(connection, ("PING",))
                 asked = True
 
     def _hear(self, message: bytes) -> None:
-        kind, *names = message.decode().split("\n")
+        kind, *names = message.decode().split("\0")
         idle: list[str] = []
         with self.changed:
             if kind == "w":
@@ -190,7 +190,7 @@ class Ear:
             with suppress(BackendError):
                 self._link.run("pass_on", queue)
 
-    def _connected_anew(self, stop: threading.Event) -> AbstractConnection | None:
+    def _connected_anew(self, stop: threading.Event) -> Wire | None:
         tries = 0
         while not stop.wait(_AGAIN[min(tries, len(_AGAIN) - 1)]):
             tries += 1
@@ -222,16 +222,8 @@ class Ear:
                 self.tell(each.decode() for each in over)
 
 
-def _end(connection: AbstractConnection) -> None:
-    """Let whoever reads from a connection come to its end."""
-    taken: socket.socket | None = connection._get_socket() if hasattr(connection, "_get_socket") else connection._sock
-    if taken is not None:
-        with suppress(OSError):
-            taken.shutdown(socket.SHUT_RDWR)
-
-
 @contextmanager
-def _dropped_on_failure(connection: AbstractConnection) -> Generator[None]:
+def _dropped_on_failure(connection: Wire) -> Generator[None]:
     try:
         yield
     except BaseException:

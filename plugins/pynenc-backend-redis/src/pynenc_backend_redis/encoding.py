@@ -7,8 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import attrs
 import msgspec
 
+from pynenc_backend_redis.wires import Argument
 from pynenc_core.model import (
     Ask,
     Batch,
@@ -38,14 +40,14 @@ from pynenc_core.model import (
 )
 from pynenc_core.status import Status
 
-Argument = str | bytes | int | float
 LABEL_BYTES = 8
 _MICRO = 1_000_000
 _STATUS = {str(status).encode(): status for status in Status}
 _PLAIN_SIDE = Side()
 _NOTHING = Expect(Status.PENDING)
-_RARE = (b"attempts", b"crashes", b"interruptions", b"suspect", b"due", b"outcome", b"reason", b"awaits", b"outbox")
+_RARE = frozenset({b"attempts", b"crashes", b"interruptions", b"suspect", b"due", b"outcome", b"reason", b"awaits", b"outbox"})
 _SIDE = (b"boost", b"published", b"signal", b"progress")
+_SIDE_FIELDS = frozenset(_SIDE)
 
 _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.Encoder().encode
@@ -72,7 +74,10 @@ def blob_arguments(blobs: Collection[Blob]) -> Iterator[Argument]:
     """Yield blobs as `_blobs.lua` reads them."""
     yield len(blobs)
     for blob in blobs:
-        yield from (blob.key, repr(blob.ttl), len(blob.chunks), *blob.chunks)
+        yield blob.key
+        yield repr(blob.ttl)
+        yield len(blob.chunks)
+        yield from blob.chunks
 
 
 def batch_arguments(batch: Batch) -> list[Argument]:
@@ -158,10 +163,10 @@ def change_arguments(changes: Sequence[Change]) -> list[Argument]:
 
 def _rest(change: Change) -> bytes | None:
     """Return what few changes have: counters and outbox, which add to what is stored, and boosts."""
-    if not (change.attempts or change.crashes or change.interruptions or change.outbox or change.boost is not None):
-        if change.suspect is None:
-            return None
-    counters = {name: more for name in ("attempts", "crashes", "interruptions") if (more := getattr(change, name))}
+    more = change.attempts or change.crashes or change.interruptions or change.outbox or change.boost is not None
+    if not more and change.suspect is None:
+        return None
+    counters = {name: count for name in ("attempts", "crashes", "interruptions") if (count := getattr(change, name))}
     rest: dict[str, object] = {"counters": counters}
     if change.suspect is not None:
         rest["suspect"] = change.suspect
@@ -207,18 +212,17 @@ def record_of(row: Sequence[Any]) -> InvocationRecord:
 
 
 def _state(fields: Mapping[bytes, bytes]) -> State:
-    common = {
-        "status": _STATUS[fields[b"status"]],
-        "runner_id": fields.get(b"runner", b"").decode(),
-        "claim": int(fields.get(b"claim", 0)),
-        "seq": int(fields[b"seq"]),
-        "since": int(fields[b"since"]) / _MICRO,
-    }
-    if not any(name in fields for name in _RARE):
-        return State(**common)
+    status, runner = _STATUS[fields[b"status"]], fields.get(b"runner", b"").decode()
+    claim, seq, since = int(fields.get(b"claim", 0)), int(fields[b"seq"]), int(fields[b"since"]) / _MICRO
+    if _RARE.isdisjoint(fields):
+        return State(status=status, runner_id=runner, claim=claim, seq=seq, since=since)
     due, outcome, awaits, outbox = (fields.get(name) for name in (b"due", b"outcome", b"awaits", b"outbox"))
     return State(
-        **common,
+        status=status,
+        runner_id=runner,
+        claim=claim,
+        seq=seq,
+        since=since,
         attempts=int(fields.get(b"attempts", 0)),
         crashes=int(fields.get(b"crashes", 0)),
         interruptions=int(fields.get(b"interruptions", 0)),
@@ -232,7 +236,7 @@ def _state(fields: Mapping[bytes, bytes]) -> State:
 
 
 def _side(fields: Mapping[bytes, bytes]) -> Side:
-    if not any(name in fields for name in _SIDE):
+    if _SIDE_FIELDS.isdisjoint(fields):
         return _PLAIN_SIDE
     boost, published, signal = (fields.get(name) for name in _SIDE[:3])
     return Side(
@@ -272,18 +276,13 @@ def queued_of(rows: Iterable[Sequence[bytes]]) -> tuple[Queued, ...]:
 
 def entries_of(message: Sequence[Any]) -> tuple[InvocationHistory, ...]:
     """Return the entries of one message of history: the core makes them again of the facts that are kept."""
-    key, flat = message
-    fields = {name: value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
-    through = tuple([Status(each) for each in fields[b"s"].split()])
-    invocation_id, first = fields[b"i"], int(fields[b"n"])
-    state = State(status=through[0], runner_id=fields[b"r"], claim=int(fields[b"c"]), seq=first - 1)
-    change = Change(invocation_id=invocation_id, expect=_NOTHING, through=through, by=fields[b"b"], reason=fields[b"y"])
+    key, (_, name, _, facts) = message
+    first, claim, statuses, owner, by, parent, reason = facts.decode().split("\0", 6)
+    through, invocation_id, by = tuple([Status(each) for each in statuses.split()]), name.decode(), owner if by == "=" else by
+    state = State(status=through[0], runner_id=owner, claim=int(claim), seq=int(first) - 1)
+    change = Change(invocation_id=invocation_id, expect=_NOTHING, through=through, by=by, reason=reason)
     _, entries = applied(invocation_id, state, change, seconds(key.partition(b"-")[0]))
-    if fields[b"p"]:
-        first_entry = entries[0]
-        shown = (first_entry.status_record, first_entry.runner_context_id, fields[b"p"])
-        return (InvocationHistory(invocation_id, first, first_entry.at, *shown),)
-    return entries
+    return tuple([attrs.evolve(entry, registered_by=parent) for entry in entries]) if parent else entries
 
 
 def refusals_of(changes: Sequence[Change], rows: Iterable[Sequence[Any]]) -> tuple[Refusal | None, ...]:

@@ -46,16 +46,15 @@ class RedisWatch:
     def __init__(self, link: Link, ear: Ear, invocation_ids: Collection[str]) -> None:
         ear.listen()
         self._ear = ear
-        self._changed = threading.Condition(ear.changed._lock)  # noqa: SLF001 - one lock, so that only who is concerned wakes up
+        self._changed = threading.Condition(ear.lock)  # one lock, and only who is concerned wakes up
         self._open = set(invocation_ids)
         self._ended: set[str] = set()
         self._closed = False
         with ear.changed:
             for invocation_id in self._open:
                 ear.listeners[invocation_id].add(self)
-        wanted = tuple(self._open)
         try:
-            over = [each.decode() for start in range(0, len(wanted), _AT_ONCE) for each in link.run("watch", ear.name, *wanted[start : start + _AT_ONCE])]
+            over = [each.decode() for page in _pages(self._open) for each in link.run("watch", ear.name, *page)]
         except BaseException:
             self.close()
             raise
@@ -111,7 +110,11 @@ class RedisRecords(RecordStorage):
 
     def get(self, invocation_ids: Collection[str]) -> dict[str, InvocationRecord]:
         """Return the records that exist, by id."""
-        return {record.invocation_id: record for page in _pages(invocation_ids) for record in map(encoding.record_of, self.link.run("get", *page))}
+        return {
+            record.invocation_id: record
+            for page in _pages(invocation_ids)
+            for record in map(encoding.record_of, self.link.run("get", *page))
+        }
 
     def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
@@ -242,7 +245,7 @@ class RedisRecords(RecordStorage):
         most = 2**31 if owners else size
         for (name, begin), members in zip(sources, self.link.run("page", "1" if newest_first else "", most, *arguments), strict=True):
             owned = name == PREFIXES["OWNERS"] and not begin
-            found |= {(member.partition(b"\n")[2] if owned else member[len(begin) :]).decode() for member in members}
+            found |= {(member.partition(b"\0")[2] if owned else member[len(begin) :]).decode() for member in members}
         return sorted((each for each in found if after < each and not (before and each >= before)), reverse=newest_first)[:size]
 
 
@@ -289,7 +292,7 @@ def _sources(query: Query) -> tuple[list[Source], str]:
     if query.has_outbox:
         return [(PREFIXES["OUTBOX"], b"")], ""
     if query.runner_id:
-        return [(PREFIXES["OWNERS"], query.runner_id.encode() + b"\n")], ""
+        return [(PREFIXES["OWNERS"], query.runner_id.encode() + b"\0")], ""
     asked = [(field, value) for field in _LABELS if (value := getattr(query, field))]
     few = any(getattr(query, field) for field in _SELECTIVE)
     if asked and (few or not query.statuses or query.statuses & FINAL):

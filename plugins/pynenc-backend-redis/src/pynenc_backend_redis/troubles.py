@@ -41,16 +41,21 @@ _TELLING = (
 def translated(error: BaseException, server: str) -> BackendError:
     """Return the error of the ports that stands for what redis-py, or the system, raised."""
     text = redact_text(f"{error}") or type(error).__name__
+    if isinstance(error, BackendError):
+        return error
     store = f"Redis server {server}"
     if "WRONGTYPE" in text or "wrong kind of value" in text:
         return StoreCorruptError(store, "a key of this app has another type: something else writes there")
     for telling, problem, remedy in _TELLING:
         if telling in text:
             return BackendUnavailableError(store, problem, remedy)
+    remedy = "see whether it runs, and look at host, port and TLS in the URL"
     if isinstance(error, redis.TimeoutError | TimeoutError):
-        return BackendUnavailableError(store, f"it does not answer ({text})", "see whether it runs and can be reached")
-    if isinstance(error, redis.InvalidResponse):
-        return BackendUnavailableError(store, "what answers there does not speak Redis's protocol", "look at the port, and at rediss:// for TLS")
-    if isinstance(error, redis.ResponseError):
-        return BackendUnavailableError(store, f"it refuses a command ({text})", "look at its log")
-    return BackendUnavailableError(store, f"the connection failed ({text})", "see whether it runs, and look at host, port and TLS in the URL")
+        problem = f"it does not answer ({text})"
+    elif isinstance(error, redis.InvalidResponse):
+        problem, remedy = "what answers there does not speak Redis's protocol", "look at the port, and at rediss:// for TLS"
+    elif isinstance(error, redis.ResponseError):
+        problem, remedy = f"it refuses a command ({text})", "look at its log"
+    else:
+        problem = f"the connection failed ({text})"
+    return BackendUnavailableError(store, problem, remedy)

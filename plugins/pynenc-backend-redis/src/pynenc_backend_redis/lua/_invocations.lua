@@ -72,9 +72,8 @@ end
 -- Appends to history: one message for the statuses that were entered together. Trims what is neither first nor last.
 local function note(id, h, statuses, count, owner, by, reason, parent)
   local first = (h.seq or 0) + 1
-  local function add(how)
-    return how('XADD', P .. HISTORY, US .. '-' .. within, 'i', id, 'n', first, 's', statuses, 'r', owner, 'c', h.claim or 0, 'b', by, 'y', reason, 'p', parent)
-  end
+  local facts = table.concat({first, h.claim or 0, statuses, owner, by == owner and '=' or by, parent, reason}, '\0')
+  local function add(how) return how('XADD', P .. HISTORY, US .. '-' .. within, 'i', id, 'e', facts) end
   local reply = add(redis.pcall)
   if type(reply) == 'table' and reply.err then
     if string.find(reply.err, 'equal or smaller', 1, true) then -- the clock went back, or two steps in one microsecond
@@ -109,7 +108,7 @@ local call_next
 local function write(id, h, to, set, entry)
   local was, limits = h.status, limits_of(h)
   if OWNED[was] then
-    call('ZREM', P .. OWNERS, h.runner .. '\n' .. id)
+    call('ZREM', P .. OWNERS, h.runner .. '\0' .. id)
   elseif was ~= to then
     call('ZREM', P .. STATUS .. was, id)
   end
@@ -124,8 +123,8 @@ local function write(id, h, to, set, entry)
   end
   if set.claim then h.claim = set.claim end
   note(id, h, entry[1], entry[2], entry[3], entry[4], entry[5], '')
-  set.status, set.seq, set.since, set.history = to, h.seq, US, h.history
-  local flat = {}
+  h.status, h.since = to, US
+  local flat = {'status', to, 'seq', h.seq, 'since', US, 'history', h.history}
   for name, value in pairs(set) do
     if value ~= '' or h[name] then
       flat[#flat + 1], flat[#flat + 2] = name, value
@@ -134,7 +133,7 @@ local function write(id, h, to, set, entry)
   end
   call('HSET', P .. INVOCATION .. id, unpack(flat))
   if OWNED[to] then
-    call('ZADD', P .. OWNERS, 0, h.runner .. '\n' .. id)
+    call('ZADD', P .. OWNERS, 0, h.runner .. '\0' .. id)
   elseif was ~= to then
     call('ZADD', P .. STATUS .. to, 0, id)
   end
@@ -218,7 +217,7 @@ local function wake_from(key, queue, count)
   while count > 0 do
     local ear = call('ZPOPMIN', key)[1]
     if not ear then return count end
-    if call('PUBLISH', P .. EAR .. ear, 'w\n' .. queue) > 0 then count = count - 1 end -- nobody hears with a dead one's
+    if call('PUBLISH', P .. EAR .. ear, 'w\0' .. queue) > 0 then count = count - 1 end -- nobody hears with a dead one's
   end
   return 0
 end
@@ -229,7 +228,7 @@ local function finish()
     news[queue] = (news[queue] or 0) + wake_from(P .. IDLE_AWAITED .. queue, queue, count)
   end
   for queue, count in pairs(news) do wake_from(P .. IDLE .. queue, queue, count) end
-  for ear, ids in pairs(ended) do call('PUBLISH', P .. EAR .. ear, 'f\n' .. table.concat(ids, '\n')) end
+  for ear, ids in pairs(ended) do call('PUBLISH', P .. EAR .. ear, 'f\0' .. table.concat(ids, '\0')) end
 end
 
 local function claimable()

@@ -2,6 +2,6 @@
 local sizes, owned = {}, {}
 for n, status in ipairs(ARGV) do sizes[n] = call('ZCARD', P .. STATUS .. status) end
 for n, member in ipairs(call('ZRANGE', P .. OWNERS, 0, -1)) do
-  owned[n] = call('HGET', P .. INVOCATION .. string.match(member, '\n(.*)$'), 'status') or ''
+  owned[n] = call('HGET', P .. INVOCATION .. string.match(member, '%z(.*)$'), 'status') or ''
 end
 return {sizes, owned}
