@@ -49,7 +49,7 @@ class RedisRaw:
 
     def _content(self, key: bytes) -> object:
         client = self._client
-        read: dict[bytes, Callable[[], object]] = {
+        read: dict[bytes | str, Callable[[], object]] = {
             b"string": lambda: client.get(key),
             b"hash": lambda: {name: value for name, value in client.hgetall(key).items() if name != b"watchers"},
             b"zset": lambda: client.zrange(key, 0, -1, withscores=True),

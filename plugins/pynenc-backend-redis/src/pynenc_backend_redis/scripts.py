@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib import resources
 
@@ -45,8 +46,10 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """Return a command by the name of its file."""
-    parts = [_tables(), "_common", *[each for each, users in FRAGMENTS.items() if name in users.split()], name]
-    source = "\n".join([parts[0], *[_read(each) for each in parts[1:]]])
+    parts = ["_common", *[each for each, users in FRAGMENTS.items() if name in users.split()], name]
+    code = "\n".join([_read(each) for each in parts])
+    words = set(re.findall(r"[A-Z_]+", code))
+    source = "\n".join([*[f"local {each} = {value}" for each, value in _tables().items() if each in words], code])
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -56,8 +59,8 @@ def _read(name: str) -> str:
 
 
 @cache
-def _tables() -> str:
-    """Return what the core decides, as Lua: its functions are asked here, once, for what every claim would ask them."""
+def _tables() -> dict[str, str]:
+    """Return prefixes and what the core decides, as Lua: its functions are asked here, once, what every claim would ask them."""
     nobody = InvocationDTO(invocation_id="", call_id="", task_id="", workflow=WorkflowIdentity("", ""), expires=0.0)
     expired = put_aside(nobody, 1.0, None) or (Status.CANCELLED, "")
     _, entries = claimed("", State(), "", 0.0, start=True)
@@ -71,11 +74,8 @@ def _tables() -> str:
     }
     numbers = {"MOST_SET_ASIDE": MOST_SET_ASIDE, "KEPT_FIRST": FIRST_KEPT, "KEPT_LAST": LAST_KEPT, "IDLE_KEPT": IDLE_KEPT}
     sets = {"CLAIMABLE": CLAIMABLE, "OWNED": OWNED, "FINAL": FINAL}
-    return "\n".join(
-        [
-            f"local {', '.join(PREFIXES)} = {', '.join(repr(each) for each in PREFIXES.values())}",
-            *(f"local {name} = {str(text)!r}" for name, text in texts.items()),
-            *(f"local {name} = {number}" for name, number in numbers.items()),
-            *(f"local {name} = {{{', '.join(f'{each} = true' for each in sorted(statuses))}}}" for name, statuses in sets.items()),
-        ]
-    )
+    return {
+        **{name: repr(str(text)) for name, text in (PREFIXES | texts).items()},
+        **{name: str(number) for name, number in numbers.items()},
+        **{name: f"{{{', '.join(f'{each} = true' for each in sorted(statuses))}}}" for name, statuses in sets.items()},
+    }

@@ -52,7 +52,8 @@ _unix = cast("Callable[..., Wire]", UnixDomainSocketConnection)
 
 def send(wire: Wire, arguments: tuple[Argument, ...]) -> None:
     """Send a command."""
-    wire.send_packed_command((hiredis.pack_command(arguments),), check_health=False)
+    packed = hiredis.pack_command(arguments)  # type: ignore[arg-type]  # its stub knows tuples of one only
+    wire.send_packed_command((packed,), check_health=False)
 
 
 def end_reading(wire: Wire) -> None:

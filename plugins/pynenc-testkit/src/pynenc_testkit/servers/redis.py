@@ -96,7 +96,7 @@ def _shared(options: tuple[str, ...]) -> RedisServer:
 
 
 def redis_url(options: Sequence[str] = ()) -> str:
-    """Return the URL of the server that all tests of this run share, started at the first need; or of the one that the environment names."""
+    """Return the URL of the server that all tests of this run share, started at first need; or of the one that the environment names."""
     return os.environ.get(VARIABLE, "") or _shared(tuple(options)).url
 
 
