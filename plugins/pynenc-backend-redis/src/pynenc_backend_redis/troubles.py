@@ -46,6 +46,8 @@ def translated(error: BaseException, server: str) -> BackendError:
     store = f"Redis server {server}"
     if "WRONGTYPE" in text or "wrong kind of value" in text:
         return StoreCorruptError(store, "a key of this app has another type: something else writes there")
+    if isinstance(error, redis.MovedError | redis.AskError):
+        text = f"MOVED {text}"
     for telling, problem, remedy in _TELLING:
         if telling in text:
             return BackendUnavailableError(store, problem, remedy)

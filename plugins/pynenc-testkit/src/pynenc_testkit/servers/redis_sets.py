@@ -47,7 +47,7 @@ class RedisSentinel:
     """A primary and its replica, watched by one sentinel under the name `mymaster`."""
 
     def __init__(self) -> None:
-        self.primary = RedisServer()
+        self.primary = RedisServer("--repl-diskless-sync-delay", "0")
         self.replica = RedisServer("--replicaof", "127.0.0.1", str(self.primary.port))
         self.port = free_port()
         folder = self.primary.folder
@@ -57,7 +57,7 @@ class RedisSentinel:
             "sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 3000\n"
         )
         self._sentinel = subprocess.Popen([binary(), str(config), "--sentinel"], stdout=subprocess.DEVNULL)
-        eventually(lambda: "slave0:ip=127.0.0.1" in command(self.primary.port, "INFO", "replication"), "a replica", 4 * PATIENCE)
+        eventually(lambda: "state=online" in command(self.primary.port, "INFO", "replication"), "a replica", 4 * PATIENCE)
         eventually(self._ready, "a sentinel that knows the replica", 4 * PATIENCE)
 
     @property
