@@ -136,12 +136,12 @@ def test_a_url_that_cannot_be_meant_is_refused(url: str, problem: str) -> None:
 
 def test_what_a_url_says_is_what_is_connected_to() -> None:
     place = locate(app("redis+sentinel://us%3Aer:p%40ss@a,b:7/cache/2?sentinel_password=x&client_name=me"), "broker")
-    assert (place.hosts, place.service, place.options["db"]) == ((("a", 26379), ("b", 7)), "cache", 2)
-    assert (place.options["username"], place.options["password"], place.sentinel) == ("us:er", "p@ss", {"password": "x"})
+    assert (place.hosts, place.service, place.arguments["db"]) == ((("a", 26379), ("b", 7)), "cache", 2)
+    assert (place.arguments["username"], place.arguments["password"], place.sentinel) == ("us:er", "p@ss", {"password": "x"})
     assert "p%40ss" not in place.shown
-    settings = {RedisSettings: RedisSettings(url="redis://elsewhere:7000/4", reply_timeout_sec=2.5)}
+    settings: dict[type, object] = {RedisSettings: RedisSettings(url="redis://elsewhere:7000/4", reply_timeout_sec=2.5)}
     default = locate(KitApp("kit", "redis://", ManualClock(), settings), "broker")
-    assert (default.hosts, default.options["db"], default.options["socket_timeout"]) == ((("elsewhere", 7000),), 4, 2.5)
+    assert (default.hosts, default.arguments["db"], default.arguments["socket_timeout"]) == ((("elsewhere", 7000),), 4, 2.5)
 
 
 def test_ids_that_look_like_patterns_or_tags_are_apart() -> None:

@@ -89,7 +89,7 @@ class TestForgetting:
             assert set(store.dispatcher.settle(changes).refused) == {None}
         store.lapse(0.05)
         assert store.state.sweep(store.state.now(), limit=5000).invocations == 1000
-        left = [key for key in raw(server).keys() if b"idl:" not in key]
+        left = [key for key in raw(server).scan_iter(count=1000) if b"idl:" not in key]
         assert len(left) == keys, left
         store.close()
 

@@ -35,7 +35,7 @@ class RedisCoordination(CoordinationStorage):
         key = f"{self.link.prefix}{PREFIXES['FORMAT']}"
         found = self.link.call("SET", key, FORMAT, "NX") or int(self.link.call("GET", key))
         if found != FORMAT and isinstance(found, int):
-            raise StoreFormatError(f"Redis server {self.link.place.shown}", found, FORMAT)
+            raise StoreFormatError(self.link.place.server, found, FORMAT)
 
     def close(self) -> None:
         """Close every connection and end every watch; the next call connects anew."""

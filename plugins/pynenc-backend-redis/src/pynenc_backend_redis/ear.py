@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 from weakref import WeakSet
@@ -85,7 +85,7 @@ class Ear:
             try:
                 connection = self._subscribed()
             except (redis.RedisError, OSError) as error:
-                raise translated(error, self._link.place.shown) from error
+                raise translated(error, self._link.place.server) from error
             self._stop = stop = threading.Event()
             self._connection = connection
             self._thread = threading.Thread(target=self._listen, args=(connection, stop), name="pynenc-redis-ear", daemon=True)
@@ -157,17 +157,17 @@ class Ear:
             at.disconnect()
             if stop.is_set():
                 return
-            place = self._link.place.shown
-            self._link.app.logger.warning("the notifications of Redis server %s are lost (%s); connecting anew", place, problem)
+            place = self._link.place.server
+            self._link.app.logger.warning("the notifications of %s are lost (%s); connecting anew", place, problem)
             at = self._connected_anew(stop)
 
     def _hear_all(self, connection: Wire, stop: threading.Event) -> None:
         asked = False
         while not stop.is_set():
             if connection.can_read(timeout=PING_AFTER):
-                reply = connection.read_response()
+                reply: Sequence[bytes] = connection.read_response()
                 asked = False
-                if isinstance(reply, list) and reply[0] == b"message":
+                if reply[0] == b"message":
                     self._hear(reply[2])
             elif asked:
                 raise redis.TimeoutError("no sign of life")
@@ -205,7 +205,7 @@ class Ear:
                 self._connection = connection
             with suppress(BackendError):  # it fails again at once, then, and is tried again
                 self._look()
-            self._link.app.logger.info("the notifications of Redis server %s are back", self._link.place.shown)
+            self._link.app.logger.info("the notifications of %s are back", self._link.place.server)
             return connection
         return None
 

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import attrs
 import msgspec
 
 from pynenc_backend_redis.wires import Argument
@@ -264,7 +263,11 @@ def signals_of(rows: Iterable[Sequence[bytes]]) -> tuple[Signal, ...]:
     if not rows:
         return ()
     asked = [(_decode_signal(signal), State(status=_STATUS[status], claim=int(claim))) for signal, status, claim in rows]
-    return tuple(sorted((signal for signal, state in asked if signal.concerns(state)), key=lambda signal: signal.invocation_id))
+    return tuple(sorted((signal for signal, state in asked if signal.concerns(state)), key=_id))
+
+
+def _id(signal: Signal) -> str:
+    return signal.invocation_id
 
 
 def queued_of(rows: Iterable[Sequence[bytes]]) -> tuple[Queued, ...]:
@@ -282,7 +285,9 @@ def entries_of(message: Sequence[Any]) -> tuple[InvocationHistory, ...]:
     state = State(status=through[0], runner_id=owner, claim=int(claim), seq=int(first) - 1)
     change = Change(invocation_id=invocation_id, expect=_NOTHING, through=through, by=by, reason=reason)
     _, entries = applied(invocation_id, state, change, seconds(key.partition(b"-")[0]))
-    return tuple([attrs.evolve(entry, registered_by=parent) for entry in entries]) if parent else entries
+    if not parent:
+        return entries
+    return tuple([InvocationHistory(invocation_id, each.seq, each.at, each.status_record, by, parent) for each in entries])
 
 
 def refusals_of(changes: Sequence[Change], rows: Iterable[Sequence[Any]]) -> tuple[Refusal | None, ...]:
@@ -292,5 +297,5 @@ def refusals_of(changes: Sequence[Change], rows: Iterable[Sequence[Any]]) -> tup
     refused: dict[int, Refusal] = {}
     for number, status, runner, claim in rows:
         found = _STATUS[status] if status else None
-        refused[number - 1] = Refusal(changes[number - 1].invocation_id, found, runner.decode(), int(claim))
+        refused[int(number) - 1] = Refusal(changes[int(number) - 1].invocation_id, found, runner.decode(), int(claim))
     return tuple([refused.get(number) for number in range(len(changes))])

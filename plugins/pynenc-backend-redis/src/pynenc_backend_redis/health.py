@@ -24,7 +24,7 @@ class Health:
     @property
     def line(self) -> str:
         """All of it in one line."""
-        return f"Redis server {self.server} (version {self.version}): {'; '.join(self.risks) or 'nothing is at risk'}"
+        return f"{self.server} (version {self.version}): {'; '.join(self.risks) or 'nothing is at risk'}"
 
 
 def examine(link: Link) -> Health:
@@ -34,11 +34,11 @@ def examine(link: Link) -> Health:
     version = info.get("redis_version", "0")
     numbers = tuple(int(each) for each in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST:
-        remedy = "use Redis 6.2 or newer, or Valkey"
-        raise BackendUnavailableError(f"Redis server {link.place.shown}", f"its version is {version}", remedy)
+        problem, remedy = f"its version is {version}", "use Redis 6.2 or newer, or Valkey"
+        raise BackendUnavailableError(link.place.server, problem, remedy)
     _seen.add(link)
     shown = f"{version}, Valkey {info['valkey_version']}" if "valkey_version" in info else version
-    return Health(link.place.shown, shown, tuple(_risks(info)))
+    return Health(link.place.server, shown, tuple(_risks(info)))
 
 
 def _risks(info: dict[str, str]) -> list[str]:
@@ -59,7 +59,7 @@ def report(app_id: str) -> list[dict[str, object]]:
 
 
 def _line(link: Link) -> dict[str, object]:
-    name = f"Redis server {link.place.shown}"
+    name = link.place.server
     try:
         health = examine(link)
     except BackendError as error:

@@ -69,19 +69,20 @@ class Link:
             raise
         except redis.MovedError as moved:
             if self.place.scheme != "redis+cluster":
-                raise translated(moved, self.place.shown) from moved
-            self._drop((str(moved.host), int(moved.port)))
+                raise translated(moved, self.place.server) from moved
+            host, port = str(moved).split()[-1].rsplit(":", 1)
+            self._drop((host, int(port)))
         except redis.ReadOnlyError as error:
             self._drop(None)  # behind sentinels another one may be the primary by now
-            raise translated(error, self.place.shown) from error
+            raise translated(error, self.place.server) from error
         except (redis.RedisError, OSError) as error:
-            raise translated(error, self.place.shown) from error
+            raise translated(error, self.place.server) from error
         try:
             return self._exchange(arguments)
         except redis.NoScriptError:
             raise
         except (redis.RedisError, OSError) as error:
-            raise translated(error, self.place.shown) from error
+            raise translated(error, self.place.server) from error
 
     def now(self) -> float:
         """Return the server's clock, in seconds since 1970: measured once a second, and never ahead of it."""

@@ -54,7 +54,7 @@ def script(name: str) -> Script:
 
 
 def _read(name: str) -> str:
-    text = resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    text = resources.files("pynenc_backend_redis").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
     return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
 
 

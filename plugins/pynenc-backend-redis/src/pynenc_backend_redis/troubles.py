@@ -43,7 +43,7 @@ def translated(error: BaseException, server: str) -> BackendError:
     text = redact_text(f"{error}") or type(error).__name__
     if isinstance(error, BackendError):
         return error
-    store = f"Redis server {server}"
+    store = server
     if "WRONGTYPE" in text or "wrong kind of value" in text:
         return StoreCorruptError(store, "a key of this app has another type: something else writes there")
     if isinstance(error, redis.MovedError | redis.AskError):

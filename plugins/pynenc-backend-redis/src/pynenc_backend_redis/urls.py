@@ -61,13 +61,18 @@ class Place:
     service: str = ""
     """Of `redis+sentinel://`: the name under which the sentinels know the primary."""
     tls: bool = False
-    options: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    arguments: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
     sentinel: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+
+    @property
+    def server(self) -> str:
+        """How errors and log lines name it."""
+        return f"Redis server {self.shown}"
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What two places have in common that are one."""
-        return (self.scheme, self.hosts, self.path, self.service, self.options.get("db"))
+        return (self.scheme, self.hosts, self.path, self.service, self.arguments.get("db"))
 
 
 def locate(app: StoreView, part: str) -> Place:
@@ -88,7 +93,7 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
     if parts.scheme not in _OF_SCHEME:
         problem = f"a URL begins with one of {', '.join(f'{each}://' for each in _OF_SCHEME)}"
         raise ValueError(problem)
-    options: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "socket_connect_timeout": settings.connect_timeout_sec,
         "socket_timeout": settings.reply_timeout_sec,
         "db": 0,
@@ -97,11 +102,11 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
     user, _, netloc = parts.netloc.rpartition("@")
     name, colon, password = user.partition(":")
     if name:
-        options["username"] = unquote(name)
+        arguments["username"] = unquote(name)
     if colon:
-        options["password"] = unquote(password)
+        arguments["password"] = unquote(password)
     path = [each for each in unquote(parts.path).split("/") if each]
-    place = Place(scheme=parts.scheme, shown=shown, tls=parts.scheme == "rediss" or bool(options.pop("ssl", False)), options=options)
+    place = Place(scheme=parts.scheme, shown=shown, tls=parts.scheme == "rediss" or bool(arguments.pop("ssl", False)), arguments=arguments)
     if parts.scheme == "unix":
         return attrs.evolve(place, path=unquote(parts.path) or netloc)
     sentinel = parts.scheme == "redis+sentinel"
@@ -109,12 +114,14 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
     if len(hosts) > 1 and parts.scheme in {"redis", "rediss"}:
         raise ValueError("it names several servers: use redis+sentinel:// or redis+cluster://")
     if sentinel:
-        service = options.pop("service", "") or (path.pop(0) if path and not path[0].isdigit() else "mymaster")
-        known = {key.removeprefix("sentinel_"): options.pop(key) for key in ("sentinel_username", "sentinel_password") if key in options}
+        service = arguments.pop("service", "") or (path.pop(0) if path and not path[0].isdigit() else "mymaster")
+        known = {
+            key.removeprefix("sentinel_"): arguments.pop(key) for key in ("sentinel_username", "sentinel_password") if key in arguments
+        }
         place = attrs.evolve(place, service=service, sentinel=known)
     if path:
-        options["db"] = int(path[0])
-    if parts.scheme == "redis+cluster" and options["db"]:
+        arguments["db"] = int(path[0])
+    if parts.scheme == "redis+cluster" and arguments["db"]:
         raise ValueError("a cluster has database 0 only")
     return attrs.evolve(place, hosts=hosts)
 

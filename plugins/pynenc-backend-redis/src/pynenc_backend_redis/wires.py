@@ -50,10 +50,12 @@ _tls = cast("Callable[..., Wire]", SSLConnection)
 _unix = cast("Callable[..., Wire]", UnixDomainSocketConnection)
 
 
+_pack = cast("Callable[[tuple[Argument, ...]], bytes]", getattr(hiredis, "pack_command"))  # noqa: B009 - its stub knows tuples of one only
+
+
 def send(wire: Wire, arguments: tuple[Argument, ...]) -> None:
     """Send a command."""
-    packed = hiredis.pack_command(arguments)  # type: ignore[arg-type]  # its stub knows tuples of one only
-    wire.send_packed_command((packed,), check_health=False)
+    wire.send_packed_command((_pack(arguments),), check_health=False)
 
 
 def end_reading(wire: Wire) -> None:
@@ -66,7 +68,7 @@ def end_reading(wire: Wire) -> None:
 
 def connected(place: Place, node: Node | None) -> Wire:
     """Return a new connection to a node of a place."""
-    wire = _new(place, node, place.options)
+    wire = _new(place, node, place.arguments)
     wire.connect()
     return wire
 
@@ -82,8 +84,8 @@ def find_node(place: Place, prefix: str) -> Node | None:
     return place.hosts[0]
 
 
-def _new(place: Place, node: Node | None, options: dict[str, Any]) -> Wire:
-    common = {"retry": Retry(NoBackoff(), 0), "protocol": 2, **options}
+def _new(place: Place, node: Node | None, arguments: dict[str, Any]) -> Wire:
+    common = {"retry": Retry(NoBackoff(), 0), "protocol": 2, **arguments}
     if node is None:
         return _unix(path=place.path, **common)
     host, port = node
@@ -91,8 +93,8 @@ def _new(place: Place, node: Node | None, options: dict[str, Any]) -> Wire:
 
 
 def _asked(place: Place, node: Node, login: dict[str, Any], *command: str) -> Any:
-    options = {name: value for name, value in place.options.items() if name not in {"db", "username", "password"}}
-    wire = _new(place, node, {**options, **login})
+    arguments = {name: value for name, value in place.arguments.items() if name not in {"db", "username", "password"}}
+    wire = _new(place, node, {**arguments, **login})
     try:
         wire.connect()
         send(wire, command)
@@ -104,13 +106,13 @@ def _asked(place: Place, node: Node, login: dict[str, Any], *command: str) -> An
 def _primary(place: Place, sentinel: Node) -> Node:
     found = _asked(place, sentinel, place.sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", place.service)
     if not found:
-        server, remedy = f"Redis server {place.shown}", "name the service in the URL: redis+sentinel://host:26379/service"
-        raise BackendUnavailableError(server, f"its sentinels know no service {place.service!r}", remedy)
+        problem, remedy = f"its sentinels know no service {place.service!r}", "name it in the URL: redis+sentinel://host:26379/service"
+        raise BackendUnavailableError(place.server, problem, remedy)
     return found[0].decode(), int(found[1])
 
 
 def _owner_of(place: Place, node: Node, slot: int) -> Node:
-    login = {name: value for name, value in place.options.items() if name in {"username", "password"}}
+    login = {name: value for name, value in place.arguments.items() if name in {"username", "password"}}
     for first, last, primary, *_ in _asked(place, node, login, "CLUSTER", "SLOTS"):
         if first <= slot <= last:
             return (primary[0] or node[0].encode()).decode(), int(primary[1])
