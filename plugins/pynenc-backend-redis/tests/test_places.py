@@ -8,9 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from pynenc_backend_redis.settings import RedisSettings
+from pynenc_backend_redis.state_backend import RedisStateBackend
 from pynenc_backend_redis.urls import locate
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.configuration import InvalidSettingError
+from pynenc_core.model import Query
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.samples import change, claim, finish, ids, new, record, running, submit
@@ -74,6 +76,16 @@ def test_tls_and_its_certificate() -> None:
 def test_a_cluster_keeps_each_app_on_one_node(cluster: RedisCluster) -> None:
     for _ in range(4):
         works(cluster.url)
+
+
+def test_who_asks_the_wrong_node_is_led_to_the_right_one(cluster: RedisCluster) -> None:
+    store = opened(cluster.url)
+    assert isinstance(store.state, RedisStateBackend)
+    for node in cluster.nodes:
+        store.state.link._drop(("127.0.0.1", node.port))
+        submit(store, new())
+    assert len(store.state.find(Query())) == 3
+    store.close()
 
 
 def test_a_node_of_a_cluster_by_itself_is_refused_with_the_way_out(cluster: RedisCluster) -> None:

@@ -33,9 +33,10 @@ class RedisCoordination(CoordinationStorage):
         if first and self.health.risks:
             self.app.logger.warning("%s", self.health.line)
         key = f"{self.link.prefix}{PREFIXES['FORMAT']}"
-        found = self.link.call("SET", key, FORMAT, "NX") or int(self.link.call("GET", key))
-        if found != FORMAT and isinstance(found, int):
-            raise StoreFormatError(self.link.place.server, found, FORMAT)
+        if not self.link.call("SET", key, FORMAT, "NX"):
+            found = int(self.link.call("GET", key) or FORMAT)
+            if found != FORMAT:
+                raise StoreFormatError(self.link.place.server, found, FORMAT)
 
     def close(self) -> None:
         """Close every connection and end every watch; the next call connects anew."""

@@ -199,7 +199,7 @@ class RedisRecords(RecordStorage):
         removed = blobs = values = 0
         while removed < limit:
             wanted = min(limit - removed, _SWEPT_AT_ONCE)
-            found = self.link.run("sweep", repr(before), wanted)
+            found = self.link.run("sweep", f"{before * 1e6:.0f}", wanted)
             removed += found
             if found < wanted:
                 break

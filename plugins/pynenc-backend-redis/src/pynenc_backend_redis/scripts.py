@@ -23,7 +23,7 @@ from pynenc_core.model import (
 )
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 
-IDLE_KEPT = 60_000
+IDLE_KEPT = 3_600_000
 """Milliseconds for which a process that waits for work is known; it says so again every few seconds."""
 FRAGMENTS = {
     "_invocations": "settle acquire submit mark await pass_on sweep purge beat publish take discard",

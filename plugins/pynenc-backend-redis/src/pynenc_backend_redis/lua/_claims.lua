@@ -73,7 +73,7 @@ local function claim()
   for _, queue in ipairs(ask.queues) do
     if hungry and ask.ear ~= '' then
       local idle = P .. (ask.awaited and IDLE_AWAITED or IDLE) .. queue
-      call('ZADD', idle, NOW, ask.ear)
+      call('ZADD', idle, US, ask.ear)
       call('PEXPIRE', idle, IDLE_KEPT)
     elseif not hungry and call('ZCARD', P .. QUEUE .. queue) > 0 then
       news[queue] = math.max(news[queue] or 0, 1)

@@ -58,13 +58,13 @@ end
 -- Lets what is due stand in its queue; returns when the next one will be, or nil.
 local function promote(queue)
   local key = P .. DUE .. queue
-  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local first = call('ZRANGE', key, '0', '0', 'WITHSCORES')
   for _ = 1, 1000 do
     if not first[1] or tonumber(first[2]) > NOW then break end
     call('ZREM', key, first[1])
     local h = load(first[1])
     if h and CLAIMABLE[h.status] then stand(first[1], h) end
-    first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    first = call('ZRANGE', key, '0', '0', 'WITHSCORES')
   end
   return first[2]
 end
@@ -133,15 +133,15 @@ local function write(id, h, to, set, entry)
   end
   call('HSET', P .. INVOCATION .. id, unpack(flat))
   if OWNED[to] then
-    call('ZADD', P .. OWNERS, 0, h.runner .. '\0' .. id)
+    call('ZADD', P .. OWNERS, '0', h.runner .. '\0' .. id)
   elseif was ~= to then
-    call('ZADD', P .. STATUS .. to, 0, id)
+    call('ZADD', P .. STATUS .. to, '0', id)
   end
   if CLAIMABLE[to] then enqueue(id, h) end
-  if has(set.outbox) then call('ZADD', P .. OUTBOX, 0, id) end
+  if has(set.outbox) then call('ZADD', P .. OUTBOX, '0', id) end
   if FINAL[to] and not FINAL[was] then
     if has(h.unique) and not has(h.counts) and call('HGET', P .. UNIQUE, h.unique) == id then call('HDEL', P .. UNIQUE, h.unique) end
-    call('ZADD', P .. ENDED, has(h.counts) and tonumber(h.counts) > NOW and h.counts or string.format('%.6f', NOW), id)
+    call('ZADD', P .. ENDED, has(h.counts) and tonumber(h.counts) > NOW and string.format('%.0f', h.counts * 1e6) or US, id)
     if has(h.signal) then call('SREM', P .. ASKED, id) end
     for ear in string.gmatch(h.watchers or '', '%S+') do
       ended[ear] = ended[ear] or {}

@@ -7,7 +7,7 @@ for n = 3, #ARGV do
 end
 for n = 3, #ARGV do
   local idle = P .. (awaited and IDLE_AWAITED or IDLE) .. ARGV[n]
-  call('ZADD', idle, NOW, ear)
+  call('ZADD', idle, US, ear)
   call('PEXPIRE', idle, IDLE_KEPT)
 end
 return 0

@@ -29,11 +29,11 @@ for n = 1, number() do
       call('SET', P .. BODY .. id, body)
       note(id, h, status, 1, '', by, '', parent)
       if due ~= '' then others[#others + 1], others[#others + 2] = 'due', due end
-      call('HSET', P .. INVOCATION .. id, 'status', status, 'seq', 1, 'since', US, 'history', h.history, 'queue', queue, 'rank', rank,
+      call('HSET', P .. INVOCATION .. id, 'status', status, 'seq', '1', 'since', US, 'history', h.history, 'queue', queue, 'rank', rank,
         'task', task, unpack(others))
-      call('ZADD', P .. STATUS .. status, 0, id)
+      call('ZADD', P .. STATUS .. status, '0', id)
       local members = {}
-      for m, label in ipairs(labels) do members[2 * m - 1], members[2 * m] = 0, label .. id end
+      for m, label in ipairs(labels) do members[2 * m - 1], members[2 * m] = '0', label .. id end
       call('ZADD', P .. LABELS, unpack(members))
       enqueue(id, h)
     end

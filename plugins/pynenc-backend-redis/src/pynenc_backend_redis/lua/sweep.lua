@@ -1,5 +1,5 @@
 -- sweep: removes final invocations that ended before an instant, with their history and labels.
--- KEYS: prefix. ARGV: instant, most. Reply: how many.
+-- KEYS: prefix. ARGV: instant in microseconds, most. Reply: how many.
 local ids = call('ZRANGEBYSCORE', P .. ENDED, '-inf', '(' .. ARGV[1], 'LIMIT', 0, ARGV[2])
 for _, id in ipairs(ids) do
   local h = load(id) or {}

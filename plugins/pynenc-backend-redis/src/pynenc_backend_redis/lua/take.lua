@@ -22,7 +22,7 @@ for n = 3, #ARGV do
 end
 if #taken == 0 and ear ~= '' then
   for n = 3, #ARGV do
-    call('ZADD', P .. IDLE .. ARGV[n], NOW, ear)
+    call('ZADD', P .. IDLE .. ARGV[n], US, ear)
     call('PEXPIRE', P .. IDLE .. ARGV[n], IDLE_KEPT)
   end
 end
