@@ -14,11 +14,11 @@ from pynenc_backend_redis.keys import prefix_of
 from pynenc_backend_redis.scripts import script
 from pynenc_backend_redis.troubles import translated
 from pynenc_backend_redis.urls import locate
-from pynenc_backend_redis.wires import Argument, Node, Wire, connected, find_node, send
+from pynenc_backend_redis.wires import Argument, Node, Wire, connected, find_node, quiet, send
 from pynenc_core.ports.runtime import StoreView
 
-LOOK_AFTER = 1.0
-"""Seconds of rest after which a connection is looked at before it is used: the server may have closed it."""
+SAMPLE_AFTER = 1.0
+"""Seconds after which the server's clock is asked for again."""
 SAMPLE_KEPT = 60.0
 """Seconds after which the difference of the clocks is measured afresh: they drift."""
 
@@ -34,7 +34,7 @@ class Link:
         _links.add(self)
 
     def _begin_anew(self) -> None:
-        self._idle: list[tuple[Wire, float]] = []
+        self._idle: list[Wire] = []
         self._generation = 0
         self._node: Node | None = None
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Link:
 
     def forget(self) -> None:
         """Start anew: in a forked child the connections are the parent's."""
-        for wire, _ in self._idle:
+        for wire in self._idle:
             wire.disconnect()
         self._begin_anew()
 
@@ -87,7 +87,7 @@ class Link:
     def now(self) -> float:
         """Return the server's clock, in seconds since 1970: measured once a second, and never ahead of it."""
         began = time.monotonic()
-        if began - self._sampled > LOOK_AFTER:
+        if began - self._sampled > SAMPLE_AFTER:
             for _ in range(2):
                 sent = time.monotonic()
                 whole, micros = self.call("TIME")
@@ -121,7 +121,7 @@ class Link:
             self._generation += 1
             self._node = node
             idle, self._idle = self._idle, []
-        for wire, _ in idle:
+        for wire in idle:
             wire.disconnect()
 
     def _exchange(self, arguments: tuple[Argument, ...]) -> Any:
@@ -136,7 +136,7 @@ class Link:
             raise
         finally:
             if fit and generation == self._generation:
-                self._idle.append((wire, time.monotonic()))
+                self._idle.append(wire)
             else:  # a reply may still be on its way: nobody else may read it
                 wire.disconnect()
         return reply
@@ -144,22 +144,14 @@ class Link:
     def _lent(self) -> Wire:
         while self._idle:
             try:
-                wire, since = self._idle.pop()
+                wire = self._idle.pop()
             except IndexError:  # another thread was faster
                 break
-            if time.monotonic() - since < LOOK_AFTER or not _ended(wire):
+            if quiet(wire):
                 return wire
             wire.disconnect()
             self._node = None  # whoever closed it may not be the one to go to any more
         return self.connect()
-
-
-def _ended(wire: Wire) -> bool:
-    """Return whether there is something to read where nothing was asked: the end of the connection, mostly."""
-    try:
-        return wire.can_read(timeout=0)
-    except (redis.RedisError, OSError):
-        return True
 
 
 _links: WeakSet[Link] = WeakSet()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -56,6 +57,16 @@ _pack = cast("Callable[[tuple[Argument, ...]], bytes]", getattr(hiredis, "pack_c
 def send(wire: Wire, arguments: tuple[Argument, ...]) -> None:
     """Send a command."""
     wire.send_packed_command((_pack(arguments),), check_health=False)
+
+
+def quiet(wire: Wire) -> bool:
+    """Return whether nothing has come where nothing was asked, not even the end of the connection: then it can be used. Takes 1 us."""
+    taken: socket.socket | None = getattr(wire, "_sock", None)
+    if taken is None:
+        return False
+    poller = select.poll()
+    poller.register(taken, select.POLLIN)
+    return not poller.poll(0)
 
 
 def end_reading(wire: Wire) -> None:
