@@ -14,7 +14,7 @@ from pynenc_backend_redis.keys import prefix_of
 from pynenc_backend_redis.scripts import script
 from pynenc_backend_redis.troubles import translated
 from pynenc_backend_redis.urls import locate
-from pynenc_backend_redis.wires import Argument, Node, Wire, connected, find_node, quiet, send
+from pynenc_backend_redis.wires import Argument, Node, Wire, connected, find_node, moved_to, quiet, send
 from pynenc_core.ports.runtime import StoreView
 
 SAMPLE_AFTER = 1.0
@@ -67,16 +67,13 @@ class Link:
             return self._exchange(arguments)
         except redis.NoScriptError:
             raise
-        except redis.MovedError as moved:
-            if self.place.scheme != "redis+cluster":
-                raise translated(moved, self.place.server) from moved
-            host, port = str(moved).split()[-1].rsplit(":", 1)
-            self._drop((host, int(port)))
-        except redis.ReadOnlyError as error:
-            self._drop(None)  # behind sentinels another one may be the primary by now
-            raise translated(error, self.place.server) from error
         except (redis.RedisError, OSError) as error:
-            raise translated(error, self.place.server) from error
+            node = moved_to(error) if self.place.scheme == "redis+cluster" else None
+            if node is None:
+                if isinstance(error, redis.ReadOnlyError):
+                    self._drop(None)  # behind sentinels another one may be the primary by now
+                raise translated(error, self.place.server) from error
+            self._drop(node)
         try:
             return self._exchange(arguments)
         except redis.NoScriptError:

@@ -84,6 +84,15 @@ def connected(place: Place, node: Node | None) -> Wire:
     return wire
 
 
+def moved_to(error: Exception) -> Node | None:
+    """Return the node that another one of its cluster names as the right one; redis-py has a class for it since 5.1."""
+    text = str(error)
+    if not isinstance(error, redis.MovedError) and not text.startswith("MOVED "):
+        return None
+    host, _, port = text.rsplit(maxsplit=1)[-1].rpartition(":")
+    return host, int(port)
+
+
 def find_node(place: Place, prefix: str) -> Node | None:
     """Return whom to connect to for the keys with this prefix; None where there is no choice."""
     if place.scheme == "unix":
