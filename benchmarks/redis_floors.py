@@ -108,7 +108,7 @@ def _answer(port: int, count: int) -> None:
     client = Redis(port=port)
     script = client.register_script(_DRAIN)
     heard = _subscribed(client, "{floor}work")
-    client.set("ready", 1)
+    client.rpush("ready", 1)
     held: list[bytes] = []
     for _ in range(count):
         while not (message := heard.get_message(timeout=10)) or message["type"] != "message":
@@ -126,8 +126,7 @@ def round_trip(port: int, count: int) -> float:
     other.start()
     script = client.register_script(_ENQUEUE)
     heard = _subscribed(client, "{floor}done")
-    while not client.get("ready"):
-        time.sleep(0.01)
+    client.blpop(["ready"])
     taken = []
     for n in range(count):
         began = time.perf_counter()
