@@ -26,7 +26,8 @@ from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 IDLE_KEPT = 3_600_000
 """Milliseconds for which a process that waits for work is known; it says so again every few seconds."""
 FRAGMENTS = {
-    "_invocations": "settle acquire submit mark await pass_on sweep purge beat publish take discard",
+    "_queues": "settle acquire submit mark await pass_on sweep purge beat publish take discard",
+    "_invocations": "settle acquire mark beat",
     "_blobs": "settle submit put_blobs",
     "_claims": "settle acquire",
     "_values": "put_value get_values list_values drop_values",

@@ -1,4 +1,4 @@
--- Entries of a broker's queues. Follows _invocations.lua, of which it uses the wake-up.
+-- Entries of a broker's queues. Follows _queues.lua, of which it uses the wake-up.
 local function discard(id)
   local queue = call('HGET', P .. ENTRY, id)
   if not queue then return end
