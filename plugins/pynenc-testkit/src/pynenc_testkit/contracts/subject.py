@@ -13,6 +13,7 @@ import pytest
 
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.interleaver import SILENCE, Interleaver
+from pynenc_testkit.servers.redis import redis_url
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
@@ -20,11 +21,18 @@ Opener = Callable[..., Store]
 
 @contextmanager
 def fresh_place(url: str) -> Generator[str]:
-    """Fill in a URL's `{folder}` and `{name}`; the folder is in memory where the system has such a place, and is removed."""
+    """Fill in a URL's `{folder}`, `{name}` and `{redis}`; the folder is in memory where the system has such a place, and is removed."""
     memory = Path("/dev/shm")  # noqa: S108 - the directory made in it belongs to this user alone
     within = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="pynenc-kit-", dir=within, ignore_cleanup_errors=True) as folder:
-        yield url.replace("{folder}", folder).replace("{name}", Path(folder).name)
+        yield filled(url, folder)
+
+
+def filled(url: str, folder: str | Path) -> str:
+    """Return a URL with its `{folder}`, the `{name}` of that, and `{redis}`, the URL of a server that begins at the first need."""
+    if "{redis}" in url:
+        url = url.replace("{redis}", redis_url())
+    return url.replace("{folder}", str(folder)).replace("{name}", Path(folder).name)
 
 
 @pytest.mark.pynenc_contract

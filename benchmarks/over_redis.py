@@ -1,0 +1,97 @@
+"""What design section 8 budgets over Redis, on a server of the benchmark's own without persistence."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from functools import partial
+
+import fleet
+import redis_floors
+from redis import Redis
+from table import REPEATS, Row, median
+
+from pynenc_testkit.servers.redis import RedisServer
+
+PROCESSES = ("persistent-process", {"runner.num_processes": 2})
+THREADS = ("multi-thread", {"runner.max_processes": 2, "runner.min_threads": 8, "runner.max_threads": 8})
+
+
+def _drained(server: RedisServer, count: int, runner: str, settings: Mapping[str, object]) -> float:
+    Redis(port=server.port).flushall()
+    with fleet.folder() as where:
+        env = fleet.environment(server.url, settings)
+        fleet.client(f"fill:{count}", where, env)
+        with fleet.runner(runner, where, env):
+            return fleet.client(f"drained:{count}", where, env)["drain"]
+
+
+def drains(server: RedisServer, count: int) -> list[Row]:
+    """Measure draining with two processes, against bare scripts that make the same writes."""
+    rows = []
+    for what, (runner, settings), batch, budget, share in (
+        ("2 processes", PROCESSES, 1, 6000, 0.45),
+        ("2 x 8 threads", THREADS, 1, 9000, None),
+        ("2 processes, settle_batch=8", PROCESSES, 8, 12_000, 0.22),
+    ):
+        floor = redis_floors.drain(server.port, count, batch)
+        value, spread = median(partial(_drained, server, count, runner, {**settings, "runner.settle_batch": batch}))
+        rows.append(Row(f"Redis: drain, {what}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
+    return rows
+
+
+def enqueues(server: RedisServer, count: int) -> list[Row]:
+    """Measure registering with nobody to run it."""
+    rows = []
+    Redis(port=server.port).flushall()
+    with fleet.folder() as where:
+        found = [fleet.client(f"enqueue:{count}", where, fleet.environment(server.url, {})) for _ in range(REPEATS)]
+    for key, batch, budget, share in (("one", 1, None, 0.5), ("batch", 500, 30_000, None)):
+        floor = redis_floors.enqueue(server.port, count, batch)
+        value = statistics.median(each[key] for each in found)
+        rows.append(Row(f"Redis: enqueue in batches of {batch}", value, "/s", budget, floor=floor, ratio_budget=share))
+    return rows
+
+
+def latencies(server: RedisServer, count: int) -> list[Row]:
+    """Measure enqueue to result on an idle system, and ten parents that each wait for a hundred children."""
+    floor = redis_floors.round_trip(server.port, count)
+    runner, settings = PROCESSES
+    Redis(port=server.port).flushall()
+    with fleet.folder() as where:
+        env = fleet.environment(server.url, settings)
+        with fleet.runner(runner, where, env):
+            found = fleet.client(f"latency:{count}", where, env)
+            seconds = statistics.median(fleet.client("fan_in:10:100", where, env)["seconds"] for _ in range(REPEATS))
+    return [
+        Row("Redis: enqueue to result, p50", found["p50"], "ms", 0.75, at_most=True, floor=floor, ratio_budget=2.5),
+        Row("Redis: enqueue to result, p99", found["p99"], "ms"),
+        Row("Redis: 10 parents wait for 100 children each", seconds, "s", 0.5, at_most=True),
+    ]
+
+
+def growing(server: RedisServer, count: int) -> list[Row]:
+    """Measure the cost of a task with many invocations stored, against few."""
+    Redis(port=server.port).flushall()
+    runner, settings = PROCESSES
+    with fleet.folder() as where:
+        env = fleet.environment(server.url, {**settings, "runner.settle_batch": 8})
+        with fleet.runner(runner, where, env):
+            few = fleet.client("drain:3000", where, env)["drain"]
+            fleet.client(f"stored:{count}", where, env)
+            many = fleet.client("drain:3000", where, env)["drain"]
+    return [Row(f"Redis: cost of a task with {count:,} stored, against 1,000", few / many, "x", 1.15, at_most=True)]
+
+
+def redis(count: int, stored: int) -> list[Row]:
+    """Measure all of it."""
+    server = RedisServer()
+    try:
+        return [
+            *enqueues(server, count),
+            *drains(server, count),
+            *latencies(server, count // 20),
+            *growing(server, stored),
+        ]
+    finally:
+        server.stop()

@@ -1,0 +1,3 @@
+-- put_blobs: KEYS: prefix. ARGV: blobs (as in settle). Reply: 1. Errors: WRONGTYPE, OOM.
+put_blobs()
+return 1

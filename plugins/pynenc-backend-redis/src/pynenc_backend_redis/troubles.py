@@ -1,0 +1,63 @@
+"""What redis-py raises, as the errors of the ports: each names the server without secrets, and what to do."""
+
+from __future__ import annotations
+
+from redis import exceptions as redis
+
+from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError
+from pynenc_core.redaction import redact_text
+
+_LOGIN = "give user and password in the URL: redis://user:password@host"
+_CLUSTER = "name it as redis+cluster://, which asks the node that keeps this app"
+_TELLING = (
+    ("WRONGPASS", "it refuses this user or password", _LOGIN),
+    ("invalid username-password", "it refuses this user or password", _LOGIN),
+    ("invalid password", "it refuses this password", _LOGIN),
+    ("without any password configured", "a password was given, and it has none", "leave the password out of the URL"),
+    ("NOAUTH", "it asks for a password", _LOGIN),
+    ("Authentication required", "it asks for a password", _LOGIN),
+    ("NOPERM", "this user may not do what is needed", "allow it all commands and channels for the keys {pynenc:*"),
+    ("no permissions", "this user may not do what is needed", "allow it all commands and channels for the keys {pynenc:*"),
+    ("READONLY", "it is a read-only replica", "name the primary, or redis+sentinel:// with the name of the service"),
+    ("read only replica", "it is a read-only replica", "name the primary, or redis+sentinel:// with the name of the service"),
+    ("MASTERDOWN", "it is a replica without its primary", "wait for the primary, or name it"),
+    ("NOREPLICAS", "too few of its replicas are there to accept a write", "bring them back, or lower min-replicas-to-write"),
+    ("MISCONF", "it cannot save to its disk and refuses to write", "look at its log; give it disk space"),
+    ("OOM", "its memory is full (maxmemory)", "raise maxmemory, or keep results for a shorter time"),
+    ("maxmemory", "its memory is full (maxmemory)", "raise maxmemory, or keep results for a shorter time"),
+    ("LOADING", "it is loading its data", "wait"),
+    ("loading the dataset", "it is loading its data", "wait"),
+    ("BUSY", "a script holds it up", "wait, or end the script with SCRIPT KILL"),
+    ("MOVED", "it is one node of a cluster", _CLUSTER),
+    ("CROSSSLOT", "it is one node of a cluster", _CLUSTER),
+    ("CLUSTERDOWN", "its cluster is not complete", "look at CLUSTER INFO, and wait"),
+    ("TRYAGAIN", "its cluster is moving this app's keys", "wait"),
+    ("max number of clients", "it accepts no more clients", "raise maxclients, or run fewer processes"),
+    ("DB index is out of range", "it has no database of that number", "name another one in the URL"),
+    ("unknown command", "it lacks a command that is needed", "use Redis 6.2 or newer, or Valkey"),
+)
+
+
+def translated(error: BaseException, server: str) -> BackendError:
+    """Return the error of the ports that stands for what redis-py, or the system, raised."""
+    text = redact_text(f"{error}") or type(error).__name__
+    if isinstance(error, BackendError):
+        return error
+    store = server
+    if "WRONGTYPE" in text or "wrong kind of value" in text:
+        return StoreCorruptError(store, "a key of this app has another type: something else writes there")
+    if isinstance(error, redis.MovedError | redis.AskError):
+        text = f"MOVED {text}"
+    for telling, problem, remedy in _TELLING:
+        if telling in text:
+            return BackendUnavailableError(store, problem, remedy)
+    remedy = "see whether it runs, and look at host, port and TLS in the URL"
+    if isinstance(error, redis.TimeoutError | TimeoutError):
+        problem = f"it does not answer ({text})"
+    elif isinstance(error, redis.InvalidResponse):
+        problem, remedy = "what answers there does not speak Redis's protocol", "look at the port, and at rediss:// for TLS"
+    elif isinstance(error, redis.ResponseError):
+        problem, remedy = f"it refuses a command ({text})", "look at its log"
+    else:
+        problem = f"the connection failed ({text})"
+    return BackendUnavailableError(store, problem, remedy)

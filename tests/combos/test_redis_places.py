@@ -1,0 +1,35 @@
+"""The main path over each kind of Redis: a cluster, a primary behind a sentinel, one that speaks TLS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pynenc_testkit.contracts import ComboContract
+from pynenc_testkit.servers.redis_sets import RedisCluster, RedisSentinel, RedisTLS
+
+KINDS = {"Cluster": RedisCluster, "Sentinel": RedisSentinel, "TLS": RedisTLS}
+CHOSEN = os.environ.get("PYNENC_TEST_RUNNER", "persistent-process"), os.environ.get("PYNENC_TEST_BACKEND", "redis")
+
+
+class OverRedis(ComboContract):
+    """The contract over a server that is started for the class."""
+
+    runner = "persistent-process"
+    kind: type[RedisCluster | RedisSentinel | RedisTLS]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def server(cls) -> Iterator[None]:
+        """Start the server, and let the contract know where it is."""
+        server = cls.kind()
+        cls.url = server.url
+        yield
+        server.stop()
+
+
+if CHOSEN == ("persistent-process", "redis"):
+    for kind, made in KINDS.items():
+        globals()[f"TestOver{kind}"] = type(f"TestOver{kind}", (OverRedis,), {"kind": made, "__module__": __name__})

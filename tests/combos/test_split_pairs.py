@@ -1,0 +1,42 @@
+"""A queue on one server and the records elsewhere: the main path over pairs that share no store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pynenc_testkit.contracts.subject import fresh_place
+from pynenc_testkit.projects import FAST, START, Project, make_project
+from pynenc_testkit.servers.redis import redis_url
+
+PAIRS = (("redis", "sqlite"), ("sqlite", "redis"))
+ALONE = "PYNENC_TEST_BACKEND" in os.environ  # one backend is installed, so there are no pairs
+
+
+@pytest.fixture(params=() if ALONE else PAIRS, ids="-".join)
+def project(request: pytest.FixtureRequest) -> Iterator[Project]:
+    broker, state = request.param
+    with fresh_place("{folder}") as folder:
+        stores = {"redis": {"url": redis_url()}, "sqlite": {"path": f"{folder}/jobs.db"}}
+        parts = {"app_id": Path(folder).name, "url": "", "broker_cls": broker, "state_backend_cls": state}
+        settings = {**FAST, **parts, **stores, "runner_cls": "persistent-process", "runner": {**FAST["runner"], "num_processes": 2}}
+        made = make_project(Path(folder), "", settings)
+        try:
+            made.start()
+            yield made
+            assert made.runners[0].stop() == 0
+        finally:
+            made.close()
+
+
+def test_work_goes_through_one_and_results_come_back_through_the_other(project: Project) -> None:
+    assert project.jobs.add(1, y=2).get_result(START) == 3
+    group = project.jobs.add.parallelize([(number, 100) for number in range(50)])
+    assert group.ordered_results(START) == [100 + number for number in range(50)]
+    assert project.jobs.tree(3, 2).get_result(START) == 15
+    again = project.jobs.third_time("split")
+    assert again.get_result(START) == 3
+    assert again.record.state.attempts == 2
