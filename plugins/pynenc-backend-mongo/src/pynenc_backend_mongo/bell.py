@@ -1,0 +1,97 @@
+"""Who waits in this process, and how it is told: by what this process writes, by a change stream, or by looking now and then."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from pymongo.errors import PyMongoError
+
+from pynenc_core.ports.clock import Clock
+
+SHORTEST = 0.005
+"""Seconds to the first look of who begins to wait."""
+SHARE = 0.1
+"""Who has waited for a time looks again after this share of it."""
+_SAFETY_NET = 5.0  # seconds between two looks beside a change stream
+_STREAM_TURN = 1000  # milliseconds for which the server holds a request for changes
+
+
+class Listener(Protocol):
+    """Somebody who wants to know what became final."""
+
+    def tell(self, invocation_id: str) -> None:
+        """Learn, with the bell's lock held, that an invocation is final or gone."""
+        ...
+
+
+class Bell:
+    """One process's notifications of one app's store."""
+
+    def __init__(self, clock: Clock, longest: float) -> None:
+        self._clock = clock
+        self._longest = longest
+        self.changed = threading.Condition()
+        self.work = 0
+        """How often this process learned that something became claimable, or that it should look."""
+        self.closed = 0
+        """How often the store was closed here."""
+        self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self._stream: threading.Thread | None = None
+        self._following: Any = None
+
+    def pause(self, waited: float) -> float:
+        """Return after how many seconds to look again, for who has waited for so many."""
+        if self._stream is not None and self._stream.is_alive():
+            return _SAFETY_NET
+        return min(max(SHORTEST, waited * SHARE), self._longest)
+
+    def tell_work(self) -> None:
+        """Let who waits for work look."""
+        with self.changed:
+            self.work += 1
+            self.changed.notify_all()
+
+    def tell_final(self, invocation_ids: Iterable[str]) -> None:
+        """Let who watches these know."""
+        with self.changed:
+            for invocation_id in invocation_ids:
+                for listener in self.listeners.pop(invocation_id, ()):
+                    listener.tell(invocation_id)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let everybody who waits look around: the connection was closed."""
+        with self.changed:
+            self._following = None
+            self.closed += 1
+            self.work += 1
+            self.changed.notify_all()
+
+    def follow(self, invocations: Any) -> None:
+        """Listen to a collection's changes in a thread of its own, until `close`."""
+        self._following = invocations
+        self._stream = threading.Thread(target=self._listen, args=(invocations,), name="pynenc-mongo-changes", daemon=True)
+        self._stream.start()
+
+    def _listen(self, invocations: Any) -> None:
+        """Pass on what the stream tells; ends at `close`, or when the deployment has none: then waiting is looking."""
+        wanted = {"$or": [{"operationType": {"$in": ["insert", "delete"]}}, {"updateDescription.updatedFields.phase": {"$exists": True}}]}
+        try:
+            with invocations.watch([{"$match": wanted}], max_await_time_ms=_STREAM_TURN) as stream:
+                self.tell_work()  # what came before the stream began must be looked for
+                while self._following is invocations:
+                    change = stream.try_next()
+                    if change is not None:
+                        self._pass_on(change)
+        except PyMongoError:
+            self.tell_work()
+
+    def _pass_on(self, change: dict[str, Any]) -> None:
+        phase = change.get("updateDescription", {}).get("updatedFields", {}).get("phase", "")
+        if change["operationType"] == "delete" or phase == "final":
+            self.tell_final([change["documentKey"]["_id"]])
+        elif phase in {"", "ready", "later"}:
+            self.tell_work()

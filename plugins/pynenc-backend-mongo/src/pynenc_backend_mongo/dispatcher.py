@@ -1,0 +1,135 @@
+"""Submit, claim and settle over records that are their own queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pynenc_backend_mongo import layout
+from pynenc_backend_mongo.documents import LATER, READY, Document, Held
+from pynenc_backend_mongo.state_backend import MongoStateBackend
+from pynenc_backend_mongo.transitions import Claims, Fresh
+from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submitted
+from pynenc_core.ports.dispatcher import Dispatcher
+
+_LOOK_FOR_DUE = 0.1
+"""Seconds between two looks of a busy process for what has become due; an idle one knows when the next is."""
+_CROWDED = 8
+"""So many more are looked at where others take the first ones before us."""
+
+
+class MongoDispatcher(Dispatcher):
+    """The record is the queue: what is claimable stands in an index by queue and rank, and nowhere else."""
+
+    def __init__(self, state_backend: MongoStateBackend) -> None:
+        self._state = state_backend
+        self._database = state_backend.database
+        self._looked_for_due = float("-inf")
+        self._spare = 0
+        self._awaited_only = False
+        """Whether the last claim was for awaited work only: then other work is no reason to claim again."""
+        self._idle_since: float | None = None
+        self._woken = False
+        self._waiting = 0
+
+    def submit(self, batch: Batch) -> Submitted:
+        """Store a batch, unless it is stored already."""
+        return self._state.add_batch(batch)
+
+    def claim(self, ask: Ask) -> ClaimReply:
+        """Claim what is due, lowest rank first."""
+        fresh: Fresh = {}
+        claims = Claims(self._state.transitions, ask, fresh)
+        self._awaited_only = ask.awaited_only
+        if ask.limit > 0 and self._database.clock.monotonic() - self._looked_for_due > _LOOK_FOR_DUE:
+            self._let_in_what_is_due(ask.queues)
+        self._take(claims)
+        reply = self._state.reply(claims, fresh)
+        if reply.next_due is not None and reply.next_due <= self._database.now() and claims.go_on:
+            self._let_in_what_is_due(ask.queues)
+            self._take(claims)
+            reply = self._state.reply(claims, fresh)
+        return reply
+
+    def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
+        """Write changes, claim more."""
+        refused = self._state.swap(changes).refused
+        return SettleReply(refused=refused, claim=self.claim(ask) if ask else ClaimReply())
+
+    def await_work(self, queues: Sequence[str], timeout: float) -> bool:
+        """Block until there is something to claim in one of the queues: told by this process or a change stream, else by looking."""
+        bell, clock = self._database.bell, self._database.clock
+        ends = clock.monotonic() + timeout
+        if self._idle_since is None:
+            self._idle_since = clock.monotonic()
+        while True:
+            seen = bell.work
+            if self._take_wake() or self._is_there_work(queues):
+                self._idle_since = None
+                return True
+            now = clock.monotonic()
+            if now >= ends:
+                return False
+            with bell.changed:
+                self._waiting += 1
+                bell.changed.wait_for(lambda: bell.work != seen or self._woken, min(bell.pause(now - self._idle_since), ends - now))  # noqa: B023 - called at once
+                self._waiting -= 1
+
+    def wake(self) -> None:
+        """Let who waits for work return."""
+        with self._database.bell.changed:
+            self._woken = True
+            self._database.bell.changed.notify_all()
+
+    def republish(self) -> int:
+        """Decide on batches that somebody left undecided, and wake who waits beside a limit that has room."""
+        transitions, fresh = self._state.transitions, Fresh()
+        count = self._state.batches.decide_abandoned()
+        beside = self._database.call(layout.INVOCATIONS, "find", {"beside": {"$exists": True}}, {"beside": 1})
+        for key in {each["beside"] for each in beside}:
+            while transitions.call_next(key, "", fresh):
+                count += 1
+        return count
+
+    def depth(self, queue: str) -> int:
+        """Return how many are claimable, due or not."""
+        return int(self._database.call(layout.INVOCATIONS, "count_documents", {"queue": queue, "phase": {"$in": [READY, LATER]}}))
+
+    def close(self) -> None:
+        """Let who waits for work return."""
+        self.wake()
+
+    def _take(self, claims: Claims) -> None:
+        """Claim the first ones of each queue, until there are enough or there is nothing more."""
+        for queue in claims.ask.queues:
+            while claims.go_on:
+                most = claims.ask.limit - len(claims.got) + self._spare
+                found = self._candidates(queue, most, awaited_only=claims.ask.awaited_only)
+                lost, had = claims.lost, claims.aside + len(claims.got)
+                for document in found:
+                    if not claims.go_on or not (claims.take(Held(document)) or claims.lost > lost):
+                        break  # enough, or one was put aside, which may have let another one in before the rest of these
+                self._spare = _CROWDED if claims.lost > lost else 0
+                if claims.aside + len(claims.got) == had and claims.lost == lost:
+                    break
+
+    def _candidates(self, queue: str, limit: int, *, awaited_only: bool) -> list[Document]:
+        wanted: Document = {"queue": queue, "phase": READY, **({"boost": {"$exists": True}} if awaited_only else {})}
+        found: list[Document] = self._database.call(layout.INVOCATIONS, "find", wanted, sort=[("place", 1)], limit=limit)
+        return found
+
+    def _let_in_what_is_due(self, queues: Sequence[str]) -> None:
+        """Let what is due by now stand in its queue's order."""
+        self._looked_for_due = self._database.clock.monotonic()
+        due = {"queue": {"$in": list(queues)}, "due": {"$lte": self._database.now()}, "phase": LATER}
+        self._database.call(layout.INVOCATIONS, "update_many", due, {"$set": {"phase": READY}, "$unset": {"due": ""}})
+
+    def _is_there_work(self, queues: Sequence[str]) -> bool:
+        wanted: Document = {"queue": {"$in": list(queues)}, "phase": READY, **({"boost": {"$exists": True}} if self._awaited_only else {})}
+        return self._database.call(layout.INVOCATIONS, "find_one", wanted, {"_id": 1}) is not None
+
+    def _take_wake(self) -> bool:
+        """Return whether somebody called `wake`, which counts for all who wait, or for the next one."""
+        with self._database.bell.changed:
+            woken = self._woken
+            self._woken = woken and self._waiting > 0
+            return woken
