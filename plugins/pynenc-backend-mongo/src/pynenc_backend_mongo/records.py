@@ -170,7 +170,7 @@ def _filter(query: Query) -> Document:
     wanted: Document = dict(VISIBLE)
     labels = [label(field, value) for field in ASKED if (value := getattr(query, field))]
     if labels:
-        wanted["labels"] = labels[0] if len(labels) == 1 else {"$all": labels}
+        wanted["labels"] = {"$all": labels}
     if query.statuses:
         wanted["status"] = {"$in": sorted(map(str, query.statuses))}
     if query.runner_id:

@@ -37,7 +37,8 @@ class StorageSubject:
     """The callables through which all of the driver's traffic goes, as `package.module:Class.method`."""
     schedules: ClassVar[int] = 60
     """How many interleavings of two operations are tried at most."""
-
+    one_step: ClassVar[bool] = True
+    """Whether each verb is one step of the store. If not, one that is cut short may leave a part done, for `republish` and a repetition to finish."""
     silence: ClassVar[float] = SILENCE
     """Seconds without a sign of life after which a driver call counts as blocked."""
 
