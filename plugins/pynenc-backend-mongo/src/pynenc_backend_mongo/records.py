@@ -120,16 +120,21 @@ class MongoRecords(RecordStorage):
         those that began within it as many as the page may need.
         """
         low = start if after is None else max(start, after[0])
-        call = self.database.call
-        going_on = call(layout.INVOCATIONS, "find", {"began": {"$lt": low}, "last": {"$gte": low}, **VISIBLE}, _INSIDE)
-        began = call(
-            layout.INVOCATIONS, "find", {"began": {"$gte": low, "$lt": end}, **VISIBLE}, _INSIDE, sort=[("began", 1)], limit=limit + 1
-        )
-        copies = call(layout.HISTORY, "find", {"at": {"$gte": low, "$lt": end}}, sort=[("at", 1)], limit=limit + 1)
-        edges = [document[name] for documents, name in ((began, "began"), (copies, "at")) if len(documents) > limit for document in documents[-1:]]
-        edge = min(edges, default=end)
-        found = {(entry.at, entry.invocation_id, entry.seq): entry for document in [*going_on, *began, *copies] for entry in _entries(document)}
-        page = [key for key in sorted(found) if low <= key[0] <= edge and key[0] < end and (after is None or key > after)]
+        going_on = {"began": {"$lte": low}, "last": {"$gte": low}, **VISIBLE}
+        begins = {"began": {"$gt": low, "$lt": end}, **VISIBLE}
+        documents = self.database.call(layout.INVOCATIONS, "find", going_on, _INSIDE)
+        edges: list[tuple[float, str, float]] = []  # what lies behind an edge was not read
+        begun = self.database.call(layout.INVOCATIONS, "find", begins, _INSIDE, sort=[("began", 1), ("id", 1)], limit=limit)
+        edges += [(each["began"], each["_id"], float("inf")) for each in begun[limit - 1 :]]
+        copied = {"at": {"$gte": low, "$lt": end}}
+        order = [("at", 1), ("invocation", 1), ("seq", 1)]
+        if after is not None and after[0] >= start:
+            copied = {"$or": [{"at": {"$gt": low, "$lt": end}}, {"at": low, "invocation": {"$gte": after[1]}}]}
+        copies = self.database.call(layout.HISTORY, "find", copied, sort=order, limit=limit + LAST_KEPT + FIRST_KEPT)
+        edges += [(each["at"], each["invocation"], each["seq"]) for each in copies[limit + LAST_KEPT + FIRST_KEPT - 1 :]]
+        found = {(entry.at, entry.invocation_id, entry.seq): entry for each in (*documents, *begun, *copies) for entry in _entries(each)}
+        edge = min(edges, default=(end, "", 0))
+        page = [key for key in sorted(found) if low <= key[0] < end and key <= edge and (after is None or key > after)]
         return tuple([found[key] for key in page[:limit]])
 
     def put_blobs(self, blobs_: Iterable[Blob]) -> None:
