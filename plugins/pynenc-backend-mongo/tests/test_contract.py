@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import attrs
@@ -65,9 +64,8 @@ class Mongo:
 
 
 @pytest.fixture(autouse=True)
-def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mongo, "url", mongo_server() + "/{name}")
-    yield
 
 
 class TestState(Mongo, StateContract):

@@ -7,6 +7,7 @@ document of that name first decides: the producer that it is committed, or someb
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from random import random
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from bson import Binary
 from msgspec import msgpack
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from pynenc_backend_mongo import blobs, layout
+from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.database import Database, Document
 from pynenc_backend_mongo.documents import LATER, READY, STAGED, encode, new_document
 from pynenc_core.errors.backends import BackendUnavailableError
@@ -67,14 +68,10 @@ class Batches:
         unique = any(new.invocation.unique_key for new in batch.invocations)
         if unique and (answer := self._answered(batch.batch_id)) is not None:
             return answer
-        blobs.put(self.database, batch.blobs)
+        payloads.put(self.database, batch.blobs)
         for _ in range(_ATTEMPTS):
             attempt = _Attempt(batch, self.database.now())
-            if len(batch.invocations) == 1:
-                self._insert_one(attempt)
-                done = True
-            else:
-                done = self._insert_all(attempt, batch.batch_id)
+            done = self._insert_one(attempt) if len(batch.invocations) == 1 else self._insert_all(attempt, batch.batch_id)
             if done:
                 if attempt.reused and len(batch.invocations) == 1:
                     self._remember(batch.batch_id, attempt, "")
@@ -98,32 +95,34 @@ class Batches:
     def decide_abandoned(self) -> int:
         """Decide on the attempts that somebody left undecided or unpublished; return how many."""
         old = {"batch": {"$exists": True}, "began": {"$lt": self.database.now() - ABANDONED_AFTER}}
-        names = {each["batch"] for each in self.database.call(layout.INVOCATIONS, "find", old, {"batch": 1})}
+        names = {each["batch"] for each in self.database.find(layout.INVOCATIONS, old, {"batch": 1})}
         for name in names:
             self.decide(name)
         return len(names)
 
-    def _insert_one(self, attempt: _Attempt) -> None:
-        """Store the only record there is: in one call."""
+    def _insert_one(self, attempt: _Attempt) -> bool:
+        """Store the only record there is, in one call; return True."""
         (document,) = attempt.to_insert.values()
         while 0 in attempt.to_insert:
             try:
                 self.database.call(layout.INVOCATIONS, "insert_one", document)
-                return
             except DuplicateKeyError:
                 self._give_way(attempt, 0)
+            else:
+                break
+        return True
 
     def _insert_all(self, attempt: _Attempt, batch_id: str) -> bool:
         """Store the records invisibly, commit, publish; return whether that was done, and not given up by somebody else."""
         staged = {position: _staged(document, attempt.name) for position, document in attempt.to_insert.items()}
-        missing = dict(staged)
+        missing: dict[int, Document] = dict(staged)
         while missing:
             positions = list(missing)
             try:
                 self.database.call(layout.INVOCATIONS, "insert_many", list(missing.values()), ordered=False)
                 missing = {}
             except BulkWriteError as error:
-                refused = [positions[each["index"]] for each in (error.details or {})["writeErrors"]]
+                refused: list[int] = [positions[each["index"]] for each in (error.details or {})["writeErrors"]]
                 for position in refused:
                     self._give_way(attempt, position)
                 missing = {position: staged[position] for position in refused if position in attempt.to_insert}
@@ -134,11 +133,11 @@ class Batches:
         except DuplicateKeyError:
             self._drop(attempt.name)
             return False
-        self._publish(attempt.name)
+        self._publish(attempt.name, {each["becomes"] for each in staged.values()})
         return True
 
     def _give_way(self, attempt: _Attempt, position: int) -> None:
-        """See what keeps a record from being inserted: it is there, or another has its unique key. If neither lasts, it stays to be inserted."""
+        """See what keeps a record from being inserted: it is there, or another has its unique key. Else it stays to be inserted."""
         document = attempt.to_insert[position]
         found = self.database.call(layout.INVOCATIONS, "find_one", {"_id": document["_id"]}, {"batch": 1})
         if found is None and "unique_key" in document:
@@ -159,8 +158,8 @@ class Batches:
             attempt.reused[position] = found["_id"]
             del attempt.to_insert[position]
 
-    def _publish(self, name: str) -> None:
-        for phase in (READY, LATER):
+    def _publish(self, name: str, phases: Iterable[str] = (READY, LATER)) -> None:
+        for phase in phases:
             update = {"$set": {"phase": phase}, "$unset": {"batch": "", "becomes": ""}}
             self.database.call(layout.INVOCATIONS, "update_many", {"batch": name, "becomes": phase}, update)
 

@@ -72,7 +72,7 @@ class MongoBroker(BaseBroker):
 
     def oldest(self, queue: str) -> Queued | None:
         """Return the entry of lowest rank, due or not."""
-        found = self._database.call(layout.ENTRIES, "find", {"queue": queue, "taken": ""}, sort=[("rank", 1)], limit=1)
+        found = self._database.find(layout.ENTRIES, {"queue": queue, "taken": ""}, sort=[("rank", 1)], limit=1)
         return Queued(found[0]["_id"], queue, found[0]["rank"], found[0]["due"] or None) if found else None
 
     def size(self, queue: str) -> int:

@@ -62,13 +62,13 @@ class MongoCoordination(CoordinationStorage):
     def get_values(self, kind: str, keys: Collection[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
         wanted = {"_id": {"$in": [_id(kind, key) for key in keys]}, "until": {"$gt": self.now()}}
-        return {each["key"]: bytes(each["value"]) for each in self.database.call(layout.VALUES, "find", wanted)} if keys else {}
+        return {each["key"]: bytes(each["value"]) for each in self.database.find(layout.VALUES, wanted)} if keys else {}
 
     def list_values(self, kind: str, *, prefix: str = "", after: str = "", limit: int = 100) -> tuple[tuple[str, bytes], ...]:
         """Return pairs of key and value, by key."""
         bounds = {"$gt": after, "$gte": prefix, "$lt": prefix + _LAST}
         wanted = {"kind": kind, "key": bounds, "until": {"$gt": self.now()}}
-        found = self.database.call(layout.VALUES, "find", wanted, sort=[("key", 1)], limit=limit)
+        found = self.database.find(layout.VALUES, wanted, sort=[("key", 1)], limit=limit)
         return tuple([(each["key"], bytes(each["value"])) for each in found])
 
     def drop_values(self, kind: str, keys: Collection[str]) -> int:
@@ -88,7 +88,7 @@ class MongoCoordination(CoordinationStorage):
 
     def beats(self) -> tuple[RunnerBeat, ...]:
         """Return every runner known, by id."""
-        found = self.database.call(layout.BEATS, "find", {})
+        found = self.database.find(layout.BEATS, {})
         return tuple([RunnerBeat(runner_id=each.pop("_id"), **each) for each in sorted(found, key=lambda each: str(each["_id"]))])
 
     def forget_runners(self, runner_ids: Collection[str]) -> None:

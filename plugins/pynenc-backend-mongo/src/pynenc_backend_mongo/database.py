@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
 import pymongo
 from pymongo import errors as driver
+from pymongo.database import Database as _DriverDatabase
 from pymongo.errors import PyMongoError
 
 from pynenc_backend_mongo import layout
@@ -20,6 +22,7 @@ from pynenc_core.errors.backends import BackendError, BackendUnavailableError, S
 from pynenc_core.ports.runtime import StoreView
 
 Document = dict[str, Any]
+DriverDatabase = _DriverDatabase[Document]
 
 OLDEST_WIRE = 9
 """The wire version of MongoDB 4.4."""
@@ -36,6 +39,7 @@ class Database:
         self.clock = ServerClock(app.clock)
         self.hello: Document = {}
         """What the server said of itself when the connection was opened; empty while there is none."""
+        self._warned = ""
         self._start_anew()
         _databases.add(self)
 
@@ -71,7 +75,20 @@ class Database:
         except PyMongoError as error:
             raise self.translated(error) from error
 
-    def open(self) -> pymongo.database.Database[Document]:
+    def find(
+        self,
+        collection: str,
+        wanted: Document,
+        fields: Document | None = None,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        limit: int = 0,
+    ) -> list[Document]:
+        """Return the documents that fit, only some of their fields if those are given; errors as in `call`."""
+        found: list[Document] = self.call(collection, "find", wanted, fields, sort=sort, limit=limit)
+        return found
+
+    def open(self) -> DriverDatabase:
         """Return the database, connected and with its indexes; checks what is there on the first call."""
         with self._lock:
             if self._client is None:
@@ -96,7 +113,7 @@ class Database:
 
     def _connect(self) -> pymongo.MongoClient[Document]:
         place, options = self.place, dict[str, Any]()
-        if "w" not in place.given:
+        if not place.write_concern:
             concern = self.settings.write_concern
             options["w"] = int(concern) if concern.isdigit() else concern
         if "serverselectiontimeoutms" not in place.given:
@@ -119,12 +136,14 @@ class Database:
             if isinstance(error, (PyMongoError, ValueError)):
                 raise self.translated(error) from error
             raise
-        self._say(client)
+        if self._warned != self.write_concern_risk:
+            self._warned = self.write_concern_risk
+            self._app.logger.warning("%s: %s", self.place.store, self._warned)
         if "setName" in self.hello or self.hello.get("msg") == "isdbgrid":
             self.bell.follow(client[place.database][f"{place.prefix}_{layout.INVOCATIONS}"])
         return client
 
-    def _prepare(self, database: pymongo.database.Database[Document]) -> None:
+    def _prepare(self, database: DriverDatabase) -> None:
         """Check the store's format; make the indexes, unless that was done before."""
         prefix, meta = self.place.prefix, database[f"{self.place.prefix}_{layout.META}"]
         found = meta.find_one({"_id": "store"})
@@ -138,23 +157,13 @@ class Database:
             described = {"format": layout.STORE_FORMAT, "indexes": layout.INDEXES, "app": self.app_id}
             meta.update_one({"_id": "store"}, {"$set": described}, upsert=True)
 
-    def _say(self, client: pymongo.MongoClient[Document]) -> None:
-        """Log once what may be lost with this server's settings."""
-        if self.write_concern_risk and not self._app_told:
-            self._app.logger.warning("%s: %s", self.place.store, self.write_concern_risk)
-        self._app_told = True
-        del client
-
-    _app_told = False
-
     @property
     def write_concern_risk(self) -> str:
         """What the write concern puts at risk, in one line; empty where nothing."""
-        client = self._client
-        concern = client.write_concern.document.get("w", "majority") if client is not None else self.settings.write_concern
-        if concern == 0:
+        concern = self.place.write_concern or self.settings.write_concern
+        if concern == "0":
             return "writes are not acknowledged (w=0): any of them may be lost, and two runners may run one invocation; use w=majority"
-        if str(concern) != "majority" and "setName" in self.hello:
+        if concern != "majority" and "setName" in self.hello:
             return f"a failover may take back acknowledged writes (w={concern}); use w=majority"
         return ""
 

@@ -82,9 +82,10 @@ class MongoDispatcher(Dispatcher):
 
     def republish(self) -> int:
         """Decide on batches that somebody left undecided, and wake who waits beside a limit that has room."""
-        transitions, fresh = self._state.transitions, Fresh()
+        fresh: Fresh = {}
+        transitions = self._state.transitions
         count = self._state.batches.decide_abandoned()
-        beside = self._database.call(layout.INVOCATIONS, "find", {"beside": {"$exists": True}}, {"beside": 1})
+        beside = self._database.find(layout.INVOCATIONS, {"beside": {"$exists": True}}, {"beside": 1})
         for key in {each["beside"] for each in beside}:
             while transitions.call_next(key, "", fresh):
                 count += 1
@@ -103,19 +104,15 @@ class MongoDispatcher(Dispatcher):
         for queue in claims.ask.queues:
             while claims.go_on:
                 most = claims.ask.limit - len(claims.got) + self._spare
-                found = self._candidates(queue, most, awaited_only=claims.ask.awaited_only)
-                lost, had = claims.lost, claims.aside + len(claims.got)
-                for document in found:
-                    if not claims.go_on or not (claims.take(Held(document)) or claims.lost > lost):
+                wanted = self._ready({"queue": queue})
+                before = claims.moves
+                for document in self._database.find(layout.INVOCATIONS, wanted, sort=[("place", 1)], limit=most):
+                    lost = claims.lost
+                    if not (claims.take(Held(document)) or claims.lost > lost) or not claims.go_on:
                         break  # enough, or one was put aside, which may have let another one in before the rest of these
-                self._spare = _CROWDED if claims.lost > lost else 0
-                if claims.aside + len(claims.got) == had and claims.lost == lost:
+                self._spare = _CROWDED if claims.lost > before[2] else 0
+                if claims.moves == before:
                     break
-
-    def _candidates(self, queue: str, limit: int, *, awaited_only: bool) -> list[Document]:
-        wanted: Document = {"queue": queue, "phase": READY, **({"boost": {"$exists": True}} if awaited_only else {})}
-        found: list[Document] = self._database.call(layout.INVOCATIONS, "find", wanted, sort=[("place", 1)], limit=limit)
-        return found
 
     def _let_in_what_is_due(self, queues: Sequence[str]) -> None:
         """Let what is due by now stand in its queue's order."""
@@ -124,8 +121,11 @@ class MongoDispatcher(Dispatcher):
         self._database.call(layout.INVOCATIONS, "update_many", due, {"$set": {"phase": READY}, "$unset": {"due": ""}})
 
     def _is_there_work(self, queues: Sequence[str]) -> bool:
-        wanted: Document = {"queue": {"$in": list(queues)}, "phase": READY, **({"boost": {"$exists": True}} if self._awaited_only else {})}
-        return self._database.call(layout.INVOCATIONS, "find_one", wanted, {"_id": 1}) is not None
+        return bool(self._database.find(layout.INVOCATIONS, self._ready({"queue": {"$in": list(queues)}}), {"_id": 1}, limit=1))
+
+    def _ready(self, where: Document) -> Document:
+        """Return what fits the work that the last claim asked for."""
+        return {**where, "phase": READY, **({"boost": {"$exists": True}} if self._awaited_only else {})}
 
     def _take_wake(self) -> bool:
         """Return whether somebody called `wake`, which counts for all who wait, or for the next one."""

@@ -114,7 +114,7 @@ def new_document(new: NewInvocation, now: float) -> Document:
         "_id": invocation.invocation_id,
         "id": invocation.invocation_id,
         # Begins anywhere, so that a write made from a version of before a purge never fits what came after it.
-        "version": random.getrandbits(40),  # noqa: S311 - no secret
+        "version": random.getrandbits(40),
         "queue": invocation.queue,
         "place": invocation.rank,
         "labels": sorted(set(_labels(invocation))),
@@ -132,14 +132,11 @@ def state_fields(invocation: InvocationDTO, state: State, entries: Sequence[Entr
     """Return the fields that follow from a state and the entries inside, `before` of which are kept elsewhere; None is absent."""
     status, final = state.status, state.status in FINAL
     later = status in CLAIMABLE and state.due is not None and state.due > now
-    if status in CLAIMABLE:
-        phase = LATER if later else READY
-    else:
-        phase = FINISHED if final else OWN if status in OWNED else WAITS
+    claimable = LATER if later else READY if status in CLAIMABLE else ""
     fields: Document = {
         "state": Binary(encode(state)),
         "status": str(status),
-        "phase": phase,
+        "phase": claimable or (FINISHED if final else OWN if status in OWNED else WAITS),
         "claim": state.claim,
         "runner": state.runner_id or None,
         "due": state.due if later else None,

@@ -18,7 +18,9 @@ def _lines(database: Database) -> list[dict[str, object]]:
         waiting = "whoever waits is told by a change stream"
     else:
         safety = "one server without a replica set: what it has not flushed is lost with it (up to 100 ms by its journal)"
-        waiting = f"no change streams without a replica set: whoever waits looks again every 5 ms to {database.settings.longest_poll_sec:g} s"
+        waiting = (
+            f"no change streams without a replica set: whoever waits looks again every 5 ms to {database.settings.longest_poll_sec:g} s"
+        )
     return [
         {"name": name, "ok": False if risk else None if "one server" in safety else True, "detail": risk or safety},
         {"name": name, "ok": True, "detail": waiting},

@@ -29,6 +29,8 @@ class Place:
     """Begins the name of each of the app's collections."""
     given: frozenset[str]
     """The options that the URL gives, in lower case."""
+    write_concern: str
+    """What the URL gives as `w`, or empty."""
 
 
 def locate(app: StoreView, part: str) -> Place:
@@ -45,10 +47,10 @@ def locate(app: StoreView, part: str) -> Place:
     if "." in name or parsed.get("collection"):
         problem = f"{path!r} names a collection"
         raise BackendUnavailableError(store, problem, "name a database only")
-    given = frozenset(str(option).lower() for option in parsed.get("options", {}))
+    options = {name.lower(): value for name, _, value in (each.partition("=") for each in url.partition("?")[2].split("&"))}
     readable = re.sub(r"[^A-Za-z0-9]", "_", app.app_id)[:24]
     digest = hashlib.blake2b(app.app_id.encode(), digest_size=5).hexdigest()
-    return Place(url, store, name, f"pynenc_{readable}_{digest}", given)
+    return Place(url, store, name, f"pynenc_{readable}_{digest}", frozenset(options), options.get("w", ""))
 
 
 def _shown(url: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from pynenc_backend_mongo import blobs, layout
+from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.batches import KEPT, Batches
 from pynenc_backend_mongo.database import Database
 from pynenc_backend_mongo.documents import ASKED, FINISHED, LATER, VISIBLE, Document, Held, decode_entries, from_entries, label
@@ -78,7 +78,7 @@ class MongoRecords(RecordStorage):
     def next_due(self, queues: Sequence[str]) -> float | None:
         """Return when the next one of these queues is due."""
         later = {"queue": {"$in": list(queues)}, "phase": LATER}
-        found = self.database.call(layout.INVOCATIONS, "find", later, {"due": 1}, sort=[("due", 1)], limit=1)
+        found = self.database.find(layout.INVOCATIONS, later, {"due": 1}, sort=[("due", 1)], limit=1)
         return found[0]["due"] if found else None
 
     def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ class MongoRecords(RecordStorage):
         """Return the records that the query fits, by id."""
         bounds = {**({"$gt": after} if after else {}), **({"$lt": before} if before else {})}
         wanted = {**_filter(query), **({"id": bounds} if bounds else {})}
-        found = self.database.call(layout.INVOCATIONS, "find", wanted, sort=[("id", -1 if newest_first else 1)], limit=limit)
+        found = self.database.find(layout.INVOCATIONS, wanted, sort=[("id", -1 if newest_first else 1)], limit=limit)
         return tuple([Held(document).record() for document in found])
 
     def count(self, query: Query) -> dict[Status, int]:
@@ -102,9 +102,9 @@ class MongoRecords(RecordStorage):
     def history(self, invocation_ids: Collection[str]) -> dict[str, tuple[InvocationHistory, ...]]:
         """Return the entries that are kept of each known invocation."""
         ids = list(invocation_ids)
-        inside = self.database.call(layout.INVOCATIONS, "find", {"_id": {"$in": ids}, **VISIBLE}, _INSIDE) if ids else []
+        inside = self.database.find(layout.INVOCATIONS, {"_id": {"$in": ids}, **VISIBLE}, _INSIDE) if ids else []
         archived = [each["_id"] for each in inside if each["before"]]
-        copies = self.database.call(layout.HISTORY, "find", {"invocation": {"$in": archived}}) if archived else []
+        copies = self.database.find(layout.HISTORY, {"invocation": {"$in": archived}}) if archived else []
         found: dict[str, dict[int, InvocationHistory]] = {each["_id"]: {} for each in inside}
         for document in [*copies, *inside]:
             for entry in _entries(document):
@@ -122,28 +122,28 @@ class MongoRecords(RecordStorage):
         low = start if after is None else max(start, after[0])
         going_on = {"began": {"$lte": low}, "last": {"$gte": low}, **VISIBLE}
         begins = {"began": {"$gt": low, "$lt": end}, **VISIBLE}
-        documents = self.database.call(layout.INVOCATIONS, "find", going_on, _INSIDE)
+        documents = self.database.find(layout.INVOCATIONS, going_on, _INSIDE)
         edges: list[tuple[float, str, float]] = []  # what lies behind an edge was not read
-        begun = self.database.call(layout.INVOCATIONS, "find", begins, _INSIDE, sort=[("began", 1), ("id", 1)], limit=limit)
+        begun = self.database.find(layout.INVOCATIONS, begins, _INSIDE, sort=[("began", 1), ("id", 1)], limit=limit)
         edges += [(each["began"], each["_id"], float("inf")) for each in begun[limit - 1 :]]
-        copied = {"at": {"$gte": low, "$lt": end}}
+        copied: Document = {"at": {"$gte": low, "$lt": end}}
         order = [("at", 1), ("invocation", 1), ("seq", 1)]
         if after is not None and after[0] >= start:
             copied = {"$or": [{"at": {"$gt": low, "$lt": end}}, {"at": low, "invocation": {"$gte": after[1]}}]}
-        copies = self.database.call(layout.HISTORY, "find", copied, sort=order, limit=limit + LAST_KEPT + FIRST_KEPT)
+        copies = self.database.find(layout.HISTORY, copied, sort=order, limit=limit + LAST_KEPT + FIRST_KEPT)
         edges += [(each["at"], each["invocation"], each["seq"]) for each in copies[limit + LAST_KEPT + FIRST_KEPT - 1 :]]
         found = {(entry.at, entry.invocation_id, entry.seq): entry for each in (*documents, *begun, *copies) for entry in _entries(each)}
         edge = min(edges, default=(end, "", 0))
         page = [key for key in sorted(found) if low <= key[0] < end and key <= edge and (after is None or key > after)]
         return tuple([found[key] for key in page[:limit]])
 
-    def put_blobs(self, blobs_: Iterable[Blob]) -> None:
+    def put_blobs(self, blobs: Iterable[Blob]) -> None:
         """Store blobs, or move their expiry forward."""
-        blobs.put(self.database, blobs_)
+        payloads.put(self.database, blobs)
 
     def get_blobs(self, keys: Collection[str]) -> dict[str, bytes]:
         """Return the contents that exist, by key."""
-        return blobs.get(self.database, keys)
+        return payloads.get(self.database, keys)
 
     def watch(self, invocation_ids: Collection[str]) -> MongoWatch:
         """Begin to watch invocations for becoming final."""
@@ -161,7 +161,7 @@ class MongoRecords(RecordStorage):
             gone = call(layout.INVOCATIONS, "delete_many", {"_id": {"$in": ids}, "phase": FINISHED}).deleted_count
         call(layout.DECISIONS, "delete_many", {"at": {"$lt": now - KEPT}})
         values = call(layout.VALUES, "delete_many", {"until": {"$lte": now}}).deleted_count
-        return Swept(gone, blobs.sweep(self.database), values)
+        return Swept(gone, payloads.sweep(self.database), values)
 
     def purge(self) -> None:
         """Remove everything."""

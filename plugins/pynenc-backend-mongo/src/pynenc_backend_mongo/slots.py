@@ -89,11 +89,11 @@ class Slots:
         return self._writes.replace(held, claim=victim["claim"]) is not None
 
     def _of(self, keys: Iterable[str]) -> list[Document]:
-        found: list[Document] = self._database.call(layout.SLOTS, "find", {"key": {"$in": sorted(set(keys))}})
+        found: list[Document] = self._database.find(layout.SLOTS, {"key": {"$in": sorted(set(keys))}})
         return found
 
     def _live(self, slots: Iterable[Document]) -> set[str]:
         """Return the ids of the slots whose holders are live."""
         wanted = {"_id": {"$in": sorted({slot["holder"] for slot in slots})}, "phase": OWN}
-        owned = {each["_id"]: each["claim"] for each in self._database.call(layout.INVOCATIONS, "find", wanted, _CLAIM)}
+        owned = {each["_id"]: each["claim"] for each in self._database.find(layout.INVOCATIONS, wanted, _CLAIM)}
         return {slot["_id"] for slot in slots if owned.get(slot["holder"]) == slot["claim"]}

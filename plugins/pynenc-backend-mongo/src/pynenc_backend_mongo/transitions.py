@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bson import Binary
 from pymongo import UpdateOne
 
-from pynenc_backend_mongo import blobs, layout
+from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.database import Database, Document
 from pynenc_backend_mongo.documents import OWN, Held, decode_signal, encode
 from pynenc_backend_mongo.slots import Slots
@@ -63,7 +63,7 @@ class Transitions:
                 return Refusal(change.invocation_id, None)
             state = held.state
             if meets(state, change.expect) and (read or not change.blobs):
-                blobs.put(self.database, change.blobs)
+                payloads.put(self.database, change.blobs)
                 self.mark(boosts(change), fresh, only_open=True)
                 if self.move(held, *applied(change.invocation_id, state, change, self.database.now()), fresh):
                     return None
@@ -94,7 +94,7 @@ class Transitions:
         return written
 
     def call_next(self, key: str, by: str, fresh: Fresh) -> bool:
-        """Wake the first that waits for this key and finds room, passing over those that another key holds up; return whether one was."""
+        """Wake the first that waits for this key and finds room; who is held up by another key waits for that. Return whether one was."""
         while (held := self._first_beside(key)) is not None:
             full = self.slots.full(held.limits)
             if full is None:
@@ -131,7 +131,7 @@ class Transitions:
     def signals(self, runner_ids: Sequence[str]) -> tuple[Signal, ...]:
         """Return the requests to what these runners own."""
         asked = {"runner": {"$in": list(runner_ids)}, "signal": {"$exists": True}}
-        found = self.database.call(layout.INVOCATIONS, "find", asked, sort=[("id", 1)])
+        found = self.database.find(layout.INVOCATIONS, asked, sort=[("id", 1)])
         return tuple([signal for each in found if (signal := decode_signal(each["signal"])).concerns(Held(each).state)])
 
     def _again(self, update: UpdateOne) -> bool:
@@ -158,7 +158,7 @@ class Transitions:
 
 
 def _update(held: Held, mark: Mark) -> tuple[Document, Document] | None:
-    """Return which document a mark changes and how, so that it changes nothing when it is not for the present owner; None if it is refused."""
+    """Return which document a mark changes, only while its owner is the one it is for, and how; None if it is refused."""
     after = marked(held.state, held.side, mark)
     if after is None:
         return None
@@ -195,6 +195,11 @@ class Claims:
         self.got: list[InvocationRecord] = []
 
     @property
+    def moves(self) -> tuple[int, int, int]:
+        """How many were claimed, put aside, and lost to others."""
+        return len(self.got), self.aside, self.lost
+
+    @property
     def go_on(self) -> bool:
         """Whether more may be taken."""
         return len(self.got) < self.ask.limit and self.aside < MOST_SET_ASIDE
@@ -213,7 +218,9 @@ class Claims:
             if elsewhere is None:
                 if self._claim(held, now):
                     return True
-            elif transitions.move(held, *entered(held.invocation_id, held.state, elsewhere[0], ask.runner_id, elsewhere[1], now), self._fresh):
+            elif transitions.move(
+                held, *entered(held.invocation_id, held.state, elsewhere[0], ask.runner_id, elsewhere[1], now), self._fresh
+            ):
                 self.aside += 1
                 return False
             self.lost += 1
@@ -230,5 +237,3 @@ class Claims:
         self._fresh.pop(held.invocation_id, None)
         self.got.append(written.record(state))
         return True
-
-

@@ -64,7 +64,7 @@ class MongoWatch:
         if not asked:
             return
         going_on = {"_id": {"$in": asked}, "phase": {"$ne": FINISHED}}
-        found = {each["_id"] for each in self._database.call(layout.INVOCATIONS, "find", going_on, {"_id": 1})}
+        found = {each["_id"] for each in self._database.find(layout.INVOCATIONS, going_on, {"_id": 1})}
         with self._bell.changed:
             for invocation_id in set(asked) - found:
                 self.tell(invocation_id)

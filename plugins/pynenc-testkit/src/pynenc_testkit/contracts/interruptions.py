@@ -123,7 +123,7 @@ def cut_everywhere(subject: StorageSubject, store: Store, other: Store, raw: Raw
 
 
 def finish_part(store: Store, name: str, key: str, operation: Operation) -> None:
-    """Finish what an operation of several steps left when it was cut short: as the sweep does, and where that is not enough by repeating it."""
+    """Finish what an operation of several steps left when it was cut short: as the sweep does, and by repeating it unless it is whole."""
     store.dispatcher.republish()
     held = store.state.get([key])[key].state
     if not held.final and not (name == "pause" and held.status is Status.PAUSED) and not (name == "recover" and held.crashes):

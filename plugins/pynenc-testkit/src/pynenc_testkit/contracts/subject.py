@@ -38,7 +38,7 @@ class StorageSubject:
     schedules: ClassVar[int] = 60
     """How many interleavings of two operations are tried at most."""
     one_step: ClassVar[bool] = True
-    """Whether each verb is one step of the store. If not, one that is cut short may leave a part done, for `republish` and a repetition to finish."""
+    """Whether each verb is one step. If not, one that is cut short may leave a part, which `republish` and a repetition finish."""
     silence: ClassVar[float] = SILENCE
     """Seconds without a sign of life after which a driver call counts as blocked."""
 

@@ -49,7 +49,7 @@ def command(port: int, folder: str) -> list[str]:
 
 @functools.cache
 def mongo_server() -> str:
-    """Return the URL of the server of this test run, `mongodb://host:port` without a database; started at the first call, ended with this process."""
+    """Return the URL of this test run's server, `mongodb://host:port`; started at the first call, ended with this process."""
     if given := os.environ.get(URL_VARIABLE):
         return given.rstrip("/")
     port = free_port()

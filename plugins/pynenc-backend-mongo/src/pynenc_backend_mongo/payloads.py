@@ -48,11 +48,11 @@ def _add(database: Database, blob: Blob, until: float) -> None:
 def get(database: Database, keys: Collection[str]) -> dict[str, bytes]:
     """Return the contents that exist, whole, by key."""
     found: dict[str, bytes] = {}
-    for blob in database.call(layout.BLOBS, "find", {"_id": {"$in": list(keys)}}) if keys else ():
+    for blob in database.find(layout.BLOBS, {"_id": {"$in": list(keys)}}) if keys else ():
         if "data" in blob:
             found[blob["_id"]] = bytes(blob["data"])
         else:
-            pieces = database.call(layout.CHUNKS, "find", {"blob": blob["pieces"]}, sort=[("number", 1)])
+            pieces = database.find(layout.CHUNKS, {"blob": blob["pieces"]}, sort=[("number", 1)])
             found[blob["_id"]] = b"".join(bytes(piece["data"]) for piece in pieces)
     return found
 
@@ -60,13 +60,13 @@ def get(database: Database, keys: Collection[str]) -> dict[str, bytes]:
 def sweep(database: Database) -> int:
     """Remove what has expired, and pieces that nobody refers to; return how many blobs went."""
     now, gone = database.now(), 0
-    for blob in database.call(layout.BLOBS, "find", {"until": {"$lte": now}}, {"data": 0}):
+    for blob in database.find(layout.BLOBS, {"until": {"$lte": now}}, {"data": 0}):
         # A reference that comes meanwhile has moved the expiry, and then this removes nothing.
         if database.call(layout.BLOBS, "delete_one", {"_id": blob["_id"], "until": {"$lte": now}}).deleted_count:
             gone += 1
             if "pieces" in blob:
                 database.call(layout.CHUNKS, "delete_many", {"blob": blob["pieces"]})
-    for piece in database.call(layout.CHUNKS, "find", {"until": {"$lte": now}}, {"blob": 1, "key": 1}):
+    for piece in database.find(layout.CHUNKS, {"until": {"$lte": now}}, {"blob": 1, "key": 1}):
         used = database.call(layout.BLOBS, "find_one", {"_id": piece["key"], "pieces": piece["blob"]}, {"_id": 1})
         if used is None:
             database.call(layout.CHUNKS, "delete_one", {"_id": piece["_id"]})
