@@ -22,10 +22,11 @@ from pynenc_core.model import InvocationRecord, RunnerContext
 from pynenc_core.plugins import PluginManager, hookimpl
 from pynenc_core.plugins.kinds import BACKEND
 from pynenc_core.status import Status
+from pynenc_testkit.contracts.subject import filled_in
 from pynenc_testkit.projects import START, Project, make_project
 from pynenc_testkit.stores import eventually
 
-URLS = {"memory": "memory://desk", "sqlite": "sqlite:///{folder}/jobs.db"}
+URLS = {"memory": "memory://desk", "mongo": "{mongo}/{name}", "sqlite": "sqlite:///{folder}/jobs.db"}
 SOURCE = """
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def open_desk(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.Cap
     opened: list[Project] = []
 
     def opening(**settings: object) -> Desk:
-        url = URLS[request.param].format(folder=tmp_path)
+        url = filled_in(URLS[request.param], tmp_path)
         opened.append(make_project(tmp_path, url, {"app_id": f"desk-{tmp_path.name[-40:].strip('-_')}", **settings}, SOURCE))
         return Desk(opened[-1], capsys)
 
@@ -346,7 +347,7 @@ def test_the_doctor_names_options_of_tasks_that_nobody_has(open_desk: Opening) -
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_runner_says_what_it_runs_over_works_and_ends_with_0_on_a_signal(tmp_path: Path, backend: str, number: signal.Signals) -> None:
-    url, ran = URLS[backend].format(folder=tmp_path), tmp_path / "ran"
+    url, ran = filled_in(URLS[backend], tmp_path), tmp_path / "ran"
     (tmp_path / "jobs.py").write_text(f"{SELF_FILLING}\napp = Pynenc({url!r}, app_id='filling')\n{TOUCH}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
     command = [sys.executable, "-m", "pynenc_core.cli", "runner", "start"]

@@ -18,7 +18,6 @@ from pynenc_testkit.contracts import (
     StateMachineContract,
 )
 from pynenc_testkit.contracts.public_records import PublicRecordsContract
-from pynenc_testkit.servers.mongo import mongo_server
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 CHOKES = ("pynenc_backend_mongo.database:Database.call",)
@@ -48,7 +47,7 @@ class MongoRaw:
 class Mongo:
     """What all contracts over storage are given."""
 
-    url: ClassVar[str] = "{server}/{name}"
+    url: ClassVar[str] = "{mongo}/{name}"
     chokes: ClassVar[tuple[str, ...]] = CHOKES
     schedules: ClassVar[int] = 20
     silence: ClassVar[float] = 0.15  # a call of a loaded server may take some time
@@ -61,11 +60,6 @@ class Mongo:
     @pytest.fixture
     def raw(self, place: str) -> Raw:
         return MongoRaw(place)
-
-
-@pytest.fixture(autouse=True)
-def _server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Mongo, "url", mongo_server() + "/{name}")
 
 
 class TestState(Mongo, StateContract):

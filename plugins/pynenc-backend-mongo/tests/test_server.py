@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
-from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from pynenc_backend_mongo.bell import Bell
 from pynenc_backend_mongo.health import report
@@ -20,9 +21,9 @@ from pynenc_backend_mongo.settings import MongoSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.durability import in_child
-from pynenc_testkit.samples import claim, found, history, ids, new, running, submit
+from pynenc_testkit.samples import claim, finish, found, history, ids, new, running, submit
 from pynenc_testkit.servers.mongo import free_port, start_mongo
-from pynenc_testkit.stores import KitApp, Store, open_installed
+from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually, open_installed
 
 Opener = Callable[..., Store]
 
@@ -78,7 +79,7 @@ class TestErrors:
 
     def test_a_server_that_is_not_there(self) -> None:
         store = open_installed(app_at(f"mongodb://me:s3cret@127.0.0.1:{free_port()}/jobs", timeout_sec=0.2))
-        with pytest.raises(BackendUnavailableError, match="no server answers .* check host and port") as refused:
+        with pytest.raises(BackendUnavailableError, match=r"no server answers .* check host and port") as refused:
             store.state.prepare()
         assert "s3cret" not in str(refused.value)
 
@@ -213,25 +214,91 @@ def test_who_waits_looks_again_after_a_tenth_of_its_wait() -> None:
     assert [bell.pause(waited) for waited in (0.0, 0.01, 0.2, 2.0, 100.0)] == [0.005, 0.005, pytest.approx(0.02), pytest.approx(0.2), 0.5]
 
 
+class Stream:
+    """A change stream as the driver shows it, over changes that a test gives."""
+
+    def __init__(self, changes: list[dict[str, Any] | PyMongoError]) -> None:
+        self.begun = 0
+        self._changes = changes
+
+    def watch(self, *_: object, **__: object) -> Stream:
+        self.begun += 1
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def try_next(self) -> dict[str, Any] | None:
+        if not self._changes:
+            threading.Event().wait(0.01)
+            return None
+        found = self._changes.pop(0)
+        if isinstance(found, PyMongoError):
+            raise found
+        return found
+
+
+class TestStream:
+    """Where there is a change stream it tells who waits, and looking is only the net under it."""
+
+    def test_finals_and_deletions_reach_who_watches_them_and_news_who_waits_for_work(self, opened: Opener) -> None:
+        store = opened()
+        held = [running(store, name) for name in "abc"]
+        assert len(held) == 3
+        watch = store.state.watch("abc")
+        bell = store.state.database.bell  # type: ignore[attr-defined]  # a MongoStateBackend
+        seen = bell.work
+        given: list[dict[str, Any] | PyMongoError] = [
+            _changed("a", "final"),
+            {"operationType": "delete", "documentKey": {"_id": "b"}},
+            _changed("c", "owned"),
+            _changed("d", "ready"),
+            {"operationType": "insert", "documentKey": {"_id": "e"}},
+        ]
+        stream = Stream(given)
+        bell.follow(stream)
+        eventually(lambda: bell.told_by_stream and not given, "the stream is read")
+        assert watch.wait(0) == {"a", "b"}
+        assert bell.pause(100.0) > 1.0
+        assert bell.work >= seen + 3  # the beginning of the stream, and two changes
+        bell.close()
+        eventually(lambda: not bell.told_by_stream, "the stream is given up")
+        watch.close()
+
+    def test_one_that_breaks_is_begun_anew_and_until_then_who_waits_looks(self) -> None:
+        bell, stream = Bell(ManualClock(ticking=True), 0.5), Stream([PyMongoError("gone")])
+        bell.follow(stream)
+        eventually(lambda: stream.begun == 1 and not bell.told_by_stream, "it breaks")
+        assert bell.pause(0.0) < 0.1
+        eventually(lambda: stream.begun == 2 and bell.told_by_stream, "it is begun anew")
+        bell.close()
+
+
 @pytest.mark.needs_mongod
-def test_a_replica_set_tells_by_its_change_stream(url: str) -> None:
-    """With a look every five seconds only, what comes at once must have been told."""
-    store, other = open_installed(app_at(url)), open_installed(app_at(url))
+def test_a_replica_set_tells_by_its_change_stream(opened: Opener) -> None:
+    """With a look every five seconds only, what comes within two must have been told."""
+    store, other = opened(), opened()
     store.state.prepare()
+    bell = store.state.database.bell  # type: ignore[attr-defined]  # a MongoStateBackend
+    eventually(lambda: bell.told_by_stream, "the stream begins")
     held = running(other, "a")
     watch = store.state.watch(["a"])
-    other.state.close()
-    other.dispatcher.settle(())
-    assert watch.wait(0.1) == frozenset()
-    assert held.state.claim == 1
+    waiting = Background(lambda: watch.wait(PATIENCE))
+    finish(other, held)
+    assert waiting.result(2.0) == {"a"}
     watch.close()
+
+
+def _changed(name: str, phase: str) -> dict[str, Any]:
+    return {"operationType": "update", "documentKey": {"_id": name}, "updateDescription": {"updatedFields": {"phase": phase}}}
 
 
 def _sockets() -> int:
     found = 0
-    for each in os.listdir("/proc/self/fd"):
-        try:
-            found += os.readlink(f"/proc/self/fd/{each}").startswith("socket:")
-        except FileNotFoundError:
-            continue
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found += str(each.readlink()).startswith("socket:")
     return found

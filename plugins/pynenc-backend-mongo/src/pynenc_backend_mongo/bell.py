@@ -16,6 +16,7 @@ SHORTEST = 0.005
 SHARE = 0.1
 """Who has waited for a time looks again after this share of it."""
 _SAFETY_NET = 5.0  # seconds between two looks beside a change stream
+_BREATH = 1.0  # seconds before a broken stream is begun anew
 _STREAM_TURN = 1000  # milliseconds for which the server holds a request for changes
 
 
@@ -39,12 +40,13 @@ class Bell:
         self.closed = 0
         """How often the store was closed here."""
         self.listeners: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._stream: threading.Thread | None = None
+        self.told_by_stream = False
+        """Whether a change stream tells of what others write."""
         self._following: Any = None
 
     def pause(self, waited: float) -> float:
         """Return after how many seconds to look again, for who has waited for so many."""
-        if self._stream is not None and self._stream.is_alive():
+        if self.told_by_stream:
             return _SAFETY_NET
         return min(max(SHORTEST, waited * SHARE), self._longest)
 
@@ -73,21 +75,26 @@ class Bell:
     def follow(self, invocations: Any) -> None:
         """Listen to a collection's changes in a thread of its own, until `close`."""
         self._following = invocations
-        self._stream = threading.Thread(target=self._listen, args=(invocations,), name="pynenc-mongo-changes", daemon=True)
-        self._stream.start()
+        threading.Thread(target=self._listen, args=(invocations,), name="pynenc-mongo-changes", daemon=True).start()
 
     def _listen(self, invocations: Any) -> None:
-        """Pass on what the stream tells; ends at `close`, or when the deployment has none: then waiting is looking."""
+        """Pass on what the stream tells, until `close`; one that breaks for good is begun anew."""
         wanted = {"$or": [{"operationType": {"$in": ["insert", "delete"]}}, {"updateDescription.updatedFields.phase": {"$exists": True}}]}
-        try:
-            with invocations.watch([{"$match": wanted}], max_await_time_ms=_STREAM_TURN) as stream:
-                self.tell_work()  # what came before the stream began must be looked for
-                while self._following is invocations:
-                    change = stream.try_next()
-                    if change is not None:
-                        self._pass_on(change)
-        except PyMongoError:
-            self.tell_work()
+        while self._following is invocations:
+            try:
+                with invocations.watch([{"$match": wanted}], max_await_time_ms=_STREAM_TURN) as stream:
+                    self.told_by_stream = True
+                    self.tell_work()  # what came before the stream began must be looked for
+                    while self._following is invocations:
+                        change = stream.try_next()
+                        if change is not None:
+                            self._pass_on(change)
+            except PyMongoError:
+                self.told_by_stream = False  # who waits looks by itself meanwhile
+                self.tell_work()
+                with self.changed:
+                    self.changed.wait_for(lambda: self._following is not invocations, _BREATH)
+        self.told_by_stream = False
 
     def _pass_on(self, change: dict[str, Any]) -> None:
         phase = change.get("updateDescription", {}).get("updatedFields", {}).get("phase", "")

@@ -11,7 +11,7 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationCancelledError
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import fresh_place
+from pynenc_testkit.contracts.subject import filled_in, fresh_place
 from pynenc_testkit.projects import FAST, START, Project, make_project
 from pynenc_testkit.stores import Background
 
@@ -47,7 +47,7 @@ class ComboContract:
         with fresh_place("{folder}") as folder:
             section = {**FAST["runner"], **cls.settings()}
             settings: dict[str, object] = {**FAST, "runner_cls": cls.runner, "runner": section}
-            project = make_project(Path(folder), cls.url.replace("{folder}", folder), settings, cls.source())
+            project = make_project(Path(folder), filled_in(cls.url, Path(folder)), settings, cls.source())
             try:
                 if cls.crosses_processes:
                     project.start()

@@ -13,18 +13,25 @@ import pytest
 
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.interleaver import SILENCE, Interleaver
+from pynenc_testkit.servers.mongo import mongo_server
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
 
 
+def filled_in(url: str, folder: Path) -> str:
+    """Return a URL with a directory for its `{folder}`, the directory's name for `{name}`, and a server that is started for `{mongo}`."""
+    server = mongo_server() if "{mongo}" in url else ""
+    return url.replace("{folder}", str(folder)).replace("{name}", folder.name).replace("{mongo}", server)
+
+
 @contextmanager
 def fresh_place(url: str) -> Generator[str]:
-    """Fill in a URL's `{folder}` and `{name}`; the folder is in memory where the system has such a place, and is removed."""
+    """Fill in a URL with a new directory, in memory where the system has such a place, that is removed again."""
     memory = Path("/dev/shm")  # noqa: S108 - the directory made in it belongs to this user alone
     within = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="pynenc-kit-", dir=within, ignore_cleanup_errors=True) as folder:
-        yield url.replace("{folder}", folder).replace("{name}", Path(folder).name)
+        yield filled_in(url, Path(folder))
 
 
 @pytest.mark.pynenc_contract
@@ -32,7 +39,7 @@ class StorageSubject:
     """The storage under test: subclass a contract and say by which URL, or override `open_store`."""
 
     url: ClassVar[str] = ""
-    """Where to store; `{folder}` stands for a new directory, `{name}` for a new name, of each test's own."""
+    """Where to store; `{folder}` stands for a new directory, `{name}` for a new name, of each test's own, `{mongo}` for a server."""
     chokes: ClassVar[tuple[str, ...]] = ()
     """The callables through which all of the driver's traffic goes, as `package.module:Class.method`."""
     schedules: ClassVar[int] = 60

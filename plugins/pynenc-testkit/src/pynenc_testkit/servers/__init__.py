@@ -1,1 +1,1 @@
-"""Servers that tests start for themselves and end by process id, on free ports."""
+"""Real servers for tests: each is started on a free port when first needed, and ended by its process id."""

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -75,10 +76,10 @@ def start_mongo(port: int) -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)
-    until = time.monotonic() + _STARTS_WITHIN
-    while time.monotonic() < until and server.poll() is None:
+    give_up, pause = time.monotonic() + _STARTS_WITHIN, threading.Event()
+    while time.monotonic() < give_up and server.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return f"mongodb://127.0.0.1:{port}"
-        time.sleep(0.02)
+        pause.wait(0.02)
     end()
     pytest.fail(f"{server.args!r} does not answer on port {port}", pytrace=False)
