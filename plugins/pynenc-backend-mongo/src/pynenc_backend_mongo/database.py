@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import pymongo
 from pymongo import errors as driver
@@ -46,10 +46,14 @@ class Database:
     def _start_anew(self) -> None:
         self._lock = threading.RLock()
         self._client: pymongo.MongoClient[Document] | None = None
+        self._closes: finalize[..., Database] | None = None
+        """Closes the connection of who is forgotten without `close`: the driver would warn."""
         self.bell = Bell(self._app.clock, self.settings.longest_poll_sec)
 
     def forget(self) -> None:
         """Start anew in a forked child: the parent's sockets are left alone."""
+        if self._closes is not None:
+            self._closes.detach()
         _abandoned.append(self._client)
         self._start_anew()
 
@@ -93,12 +97,16 @@ class Database:
         with self._lock:
             if self._client is None:
                 self._client = self._connect()
+                self._closes = finalize(self, self._client.close)
+                self._closes.atexit = False
             return self._client[self.place.database]
 
     def close(self) -> None:
         """Close every connection; the next call connects anew."""
         with self._lock:
             client, self._client = self._client, None
+            if self._closes is not None:
+                self._closes.detach()
         self.bell.close()
         if client is not None:
             client.close()
