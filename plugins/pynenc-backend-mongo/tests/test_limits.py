@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
+from pynenc_backend_mongo.database import Database
+from pynenc_backend_mongo.state_backend import MongoStateBackend
 from pynenc_core.model import Ask, Limit, Payload
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.interruptions import CutError
@@ -24,6 +26,11 @@ CALL = "pynenc_backend_mongo.database:Database.call"
 NAMES = ("a", "b", "c", "d")
 QUEUES = ("q",)
 Opener = Callable[[], Store]
+
+
+def database_of(store: Store) -> Database:
+    assert isinstance(store.state, MongoStateBackend)
+    return store.state.database
 
 
 @attrs.define
@@ -54,7 +61,7 @@ def work(store: Store, runner: str, die_at: int = 0) -> list[str]:
     """Claim and settle until there is nothing, or die before the n-th call of the driver."""
     done: list[str] = []
     calls = [0]
-    original = store.state.database.call  # type: ignore[attr-defined]  # a MongoStateBackend
+    original = database_of(store).call
 
     def mortal(*arguments: Any, **named: Any) -> Any:
         calls[0] += 1
@@ -63,7 +70,7 @@ def work(store: Store, runner: str, die_at: int = 0) -> list[str]:
         return original(*arguments, **named)
 
     if die_at:
-        store.state.database.call = mortal  # type: ignore[attr-defined]
+        vars(database_of(store))["call"] = mortal
     try:
         for _ in range(12):
             held = claim(store, runner, start=1, queues=QUEUES).claimed
@@ -121,7 +128,7 @@ def test_a_limit_holds_under_every_order_of_calls_whoever_dies(
         made = [new(name, queue="q", rank=float(rank), limits=CASES[case][rank]) for rank, name in enumerate(NAMES)]
         stores[0].state.add_batch(batch(*made))
         doomed = stores[2]
-        vars(doomed.state.database).pop("call", None)  # type: ignore[attr-defined]
+        vars(database_of(doomed)).pop("call", None)
         return [lambda: work(stores[0], "r0"), lambda: work(stores[1], "r1"), lambda: work(doomed, "doomed", die_at)]
 
     chance = random.Random(f"{case} {die_at}")  # noqa: S311 - repeatable on purpose
@@ -134,7 +141,7 @@ def test_a_limit_holds_under_every_order_of_calls_whoever_dies(
                 results = schedule.run(*operations)
             assert not [each for each in results if isinstance(each, BaseException)], f"{results} under {turns}"
             assert not lookout.broken, f"{lookout.broken} under {turns}"
-            vars(stores[2].state.database).pop("call", None)  # type: ignore[attr-defined]
+            vars(database_of(stores[2])).pop("call", None)
             if die_at:
                 recovered(stores[0], "doomed")
             drained(stores[number % 2])
@@ -146,7 +153,7 @@ def test_who_loses_its_slot_to_a_thief_loses_its_claim_too(opened: Opener, colle
     """A claimer that is stopped between taking its slot and its write, however long, must not write after the slot went."""
     slow, thief = opened(), opened()
     slow.state.add_batch(batch(new("a", queue="q", rank=1.0, limits=limits("k")), new("b", queue="q", rank=2.0, limits=limits("k"))))
-    database = slow.state.database  # type: ignore[attr-defined]
+    database = database_of(slow)
     original = database.call
 
     def stopped(name: str, verb: str, *arguments: Any, **named: Any) -> Any:
@@ -155,7 +162,7 @@ def test_who_loses_its_slot_to_a_thief_loses_its_claim_too(opened: Opener, colle
         return original(name, verb, *arguments, **named)
 
     stolen: list[list[str]] = []
-    database.call = stopped
+    vars(database)["call"] = stopped
     got = ids(slow.state.acquire(["a"], Ask(runner_id="slow", limit=1, start=1)))
     assert (stolen, got) == ([["b"]], [])
     assert record(thief, "a").state.status is Status.CONCURRENCY_CONTROLLED

@@ -15,10 +15,12 @@ import pytest
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from pynenc_backend_mongo.bell import Bell
+from pynenc_backend_mongo.database import Database
 from pynenc_backend_mongo.health import report
 from pynenc_backend_mongo.place import locate
 from pynenc_backend_mongo.server_clock import ServerClock
 from pynenc_backend_mongo.settings import MongoSettings
+from pynenc_backend_mongo.state_backend import MongoStateBackend
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.durability import in_child
@@ -27,6 +29,11 @@ from pynenc_testkit.servers.mongo import free_port, start_mongo
 from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually, open_installed
 
 Opener = Callable[..., Store]
+
+
+def database_of(store: Store) -> Database:
+    assert isinstance(store.state, MongoStateBackend)
+    return store.state.database
 
 
 def app_at(url: str, app_id: str = "kit", **settings: Any) -> KitApp:
@@ -117,7 +124,7 @@ class TestErrors:
     )
     def test_what_the_driver_raises_is_translated(self, opened: Opener, error: Exception, says: str) -> None:
         store = opened()
-        translated = store.state.database.translated(error)  # type: ignore[attr-defined]  # a MongoStateBackend
+        translated = database_of(store).translated(error)
         assert isinstance(translated, BackendUnavailableError)
         assert says in str(translated)
         assert "full error" not in str(translated)
@@ -250,7 +257,7 @@ class TestStream:
         held = [running(store, name) for name in "abc"]
         assert len(held) == 3
         watch = store.state.watch("abc")
-        bell = store.state.database.bell  # type: ignore[attr-defined]  # a MongoStateBackend
+        bell = database_of(store).bell
         seen = bell.work
         given: list[dict[str, Any] | PyMongoError] = [
             _changed("a", "final"),
@@ -283,7 +290,7 @@ def test_a_replica_set_tells_by_its_change_stream(opened: Opener) -> None:
     """With a look every five seconds only, what comes within two must have been told."""
     store, other = opened(), opened()
     store.state.prepare()
-    bell = store.state.database.bell  # type: ignore[attr-defined]  # a MongoStateBackend
+    bell = database_of(store).bell
     eventually(lambda: bell.told_by_stream, "the stream begins")
     held = running(other, "a")
     watch = store.state.watch(["a"])
