@@ -7,6 +7,7 @@ whatever changes either, and every write names the version it was made from. Sid
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -34,6 +35,8 @@ from pynenc_core.model import (
 from pynenc_core.status import CLAIMABLE, FINAL, OWNED, Status
 
 Document = dict[str, Any]
+MICROSECONDS = 1e6
+"""In which `last` is counted, rounded up: servers that are not MongoDB's may round floating numbers when they change a document."""
 Entry = tuple[float, str, str, int, str, str, str]
 """Of a history entry: time, status, runner, claim, reason, who did it, who registered it. Its number is its position."""
 
@@ -144,7 +147,7 @@ def state_fields(invocation: InvocationDTO, state: State, entries: Sequence[Entr
         "ended": ended_at(invocation, state) if final else None,
         "entries": Binary(encode(list(entries))),
         "before": before,
-        "last": entries[-1][0],
+        "last": math.ceil(entries[-1][0] * MICROSECONDS),
     }
     if final and invocation.unique_until is None:
         fields["unique_key"] = None

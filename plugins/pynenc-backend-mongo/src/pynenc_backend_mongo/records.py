@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 
 from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.batches import KEPT, Batches
 from pynenc_backend_mongo.database import Database
-from pynenc_backend_mongo.documents import ASKED, FINISHED, LATER, VISIBLE, Document, Held, decode_entries, from_entries, label
+from pynenc_backend_mongo.documents import (
+    ASKED,
+    FINISHED,
+    LATER,
+    MICROSECONDS,
+    VISIBLE,
+    Document,
+    Held,
+    decode_entries,
+    from_entries,
+    label,
+)
 from pynenc_backend_mongo.transitions import Claims, Fresh, Transitions
 from pynenc_backend_mongo.watching import MongoWatch
 from pynenc_core.model import (
@@ -120,7 +132,7 @@ class MongoRecords(RecordStorage):
         those that began within it as many as the page may need.
         """
         low = start if after is None else max(start, after[0])
-        going_on = {"began": {"$lte": low}, "last": {"$gte": low}, **VISIBLE}
+        going_on = {"began": {"$lte": low}, "last": {"$gte": math.floor(low * MICROSECONDS)}, **VISIBLE}
         begins = {"began": {"$gt": low, "$lt": end}, **VISIBLE}
         documents = self.database.find(layout.INVOCATIONS, going_on, _INSIDE)
         edges: list[tuple[float, str, float]] = []  # what lies behind an edge was not read
