@@ -54,8 +54,8 @@ class MongoBroker(BaseBroker):
                 return taken
             if now >= ends:
                 return ()
-            self._idle_since = now if self._idle_since is None else self._idle_since
-            pause = min(bell.pause(now - self._idle_since), ends - now)
+            idle_since = self._idle_since = self._idle_since or now
+            pause = min(bell.pause(now - idle_since), ends - now)
             with bell.changed:
                 self._waiting += 1
                 bell.changed.wait_for(lambda: bell.work != seen or self._woken, pause)  # noqa: B023 - called at once

@@ -12,7 +12,7 @@ from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submi
 from pynenc_core.ports.dispatcher import Dispatcher
 
 _LOOK_FOR_DUE = 0.1
-"""Seconds between two looks of a busy process for what has become due; an idle one knows when the next is."""
+"""Seconds between two looks of a busy process for what has become due; one that gets less than it asks for looks each time."""
 _CROWDED = 8
 """So many more are looked at where others take the first ones before us."""
 
@@ -43,6 +43,8 @@ class MongoDispatcher(Dispatcher):
         if ask.limit > 0 and self._database.clock.monotonic() - self._looked_for_due > _LOOK_FOR_DUE:
             self._let_in_what_is_due(ask.queues)
         self._take(claims)
+        if claims.got:
+            self._idle_since = None
         reply = self._state.reply(claims, fresh)
         if reply.next_due is not None and reply.next_due <= self._database.now() and claims.go_on:
             self._let_in_what_is_due(ask.queues)
@@ -59,8 +61,7 @@ class MongoDispatcher(Dispatcher):
         """Block until there is something to claim in one of the queues: told by this process or a change stream, else by looking."""
         bell, clock = self._database.bell, self._database.clock
         ends = clock.monotonic() + timeout
-        if self._idle_since is None:
-            self._idle_since = clock.monotonic()
+        idle_since = self._idle_since = self._idle_since or clock.monotonic()
         while True:
             seen = bell.work
             if self._take_wake() or self._is_there_work(queues):
@@ -71,7 +72,7 @@ class MongoDispatcher(Dispatcher):
                 return False
             with bell.changed:
                 self._waiting += 1
-                bell.changed.wait_for(lambda: bell.work != seen or self._woken, min(bell.pause(now - self._idle_since), ends - now))  # noqa: B023 - called at once
+                bell.changed.wait_for(lambda: bell.work != seen or self._woken, min(bell.pause(now - idle_since), ends - now))  # noqa: B023 - called at once
                 self._waiting -= 1
 
     def wake(self) -> None:
@@ -106,13 +107,14 @@ class MongoDispatcher(Dispatcher):
                 most = claims.ask.limit - len(claims.got) + self._spare
                 wanted = self._ready({"queue": queue})
                 before = claims.moves
-                for document in self._database.find(layout.INVOCATIONS, wanted, sort=[("place", 1)], limit=most):
+                found = self._database.find(layout.INVOCATIONS, wanted, sort=[("place", 1)], limit=most)
+                for document in found:
                     lost = claims.lost
                     if not (claims.take(Held(document)) or claims.lost > lost) or not claims.go_on:
                         break  # enough, or one was put aside, which may have let another one in before the rest of these
                 self._spare = _CROWDED if claims.lost > before[2] else 0
-                if claims.moves == before:
-                    break
+                if claims.moves == before or (len(found) < most and claims.moves[1:] == before[1:]):
+                    break  # that was all there is
 
     def _let_in_what_is_due(self, queues: Sequence[str]) -> None:
         """Let what is due by now stand in its queue's order."""

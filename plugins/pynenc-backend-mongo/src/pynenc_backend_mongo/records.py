@@ -76,13 +76,13 @@ class MongoRecords(RecordStorage):
         return self.reply(claims, fresh)
 
     def reply(self, claims: Claims, fresh: Fresh) -> ClaimReply:
-        """Return what a claim got; where that is less than it asked for, with requests to its runner, and when the next one is due."""
+        """Return what a claim got; if less than it asked for, with requests to what it owns here, and when the next one is due."""
         ask = claims.ask
         if len(claims.got) >= ask.limit > 0:
             return ClaimReply(claimed=tuple(claims.got), claimable=tuple(fresh.values()))
         return ClaimReply(
             claimed=tuple(claims.got),
-            signals=self.transitions.signals([ask.runner_id]),
+            signals=self.transitions.signals([ask.runner_id]) if self.transitions.writes.remembers(ask.runner_id) else (),
             next_due=self.next_due(ask.queues),
             claimable=tuple(fresh.values()),
         )

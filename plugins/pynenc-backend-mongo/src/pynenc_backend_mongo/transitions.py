@@ -62,7 +62,8 @@ class Transitions:
             if held is None:
                 return Refusal(change.invocation_id, None)
             state = held.state
-            if meets(state, change.expect) and (read or not change.blobs):
+            beside = bool(change.blobs) or change.boost is not None  # what is written before, and may not be if the change is refused
+            if meets(state, change.expect) and (read or not beside):
                 payloads.put(self.database, change.blobs)
                 self.mark(boosts(change), fresh, only_open=True)
                 if self.move(held, *applied(change.invocation_id, state, change, self.database.now()), fresh):

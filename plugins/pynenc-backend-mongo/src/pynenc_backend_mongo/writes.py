@@ -37,6 +37,10 @@ class Writes:
         """Return what this process has last written of an invocation that it owns; others may have written since."""
         return self._remembered.get(invocation_id)
 
+    def remembers(self, runner_id: str) -> bool:
+        """Return whether a runner owns something by what this process has written."""
+        return any(held.document.get("runner") == runner_id for held in tuple(self._remembered.values()))
+
     def read(self, invocation_id: str) -> Held | None:
         """Return an invocation as it is stored now."""
         found = self.database.call(layout.INVOCATIONS, "find_one", {"_id": invocation_id, **VISIBLE})
