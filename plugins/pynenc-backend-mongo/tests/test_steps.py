@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 import pytest
 
-from pynenc_core.model import Ask, Expect, Mark, Payload
+from pynenc_core.model import Ask, Expect, Mark, Payload, Submitted
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.interruptions import CutError
-from pynenc_testkit.interleaver import choked
+from pynenc_testkit.interleaver import Interleaver, choked
 from pynenc_testkit.samples import (
     batch,
     blob,
@@ -143,6 +143,25 @@ class TestBatches:
             if len(answer.ids) == 2:
                 finish(store, first)
                 assert other.state.add_batch(again) == answer
+
+    def test_two_batches_that_want_each_others_keys_are_both_answered(self, store: Store, other: Store) -> None:
+        rounds: list[str] = []
+
+        def prepare() -> list[Callable[[], object]]:
+            store.state.purge()
+            rounds.append("")
+            first = batch(new("a", unique_key="k"), new("b", unique_key="l"))
+            second = batch(new("c", unique_key="l"), new("d", unique_key="k"))
+            return [lambda: store.state.add_batch(first), lambda: other.state.add_batch(second)]
+
+        for outcome in Interleaver((CALL,), limit=15, silence=0.15).outcomes(prepare):
+            one, two = outcome.results
+            assert isinstance(one, Submitted), outcome
+            assert isinstance(two, Submitted), outcome
+            assert (one.ids[0], one.ids[1]) == (two.ids[1], two.ids[0]), outcome.order
+            assert sorted(found(store)) == sorted(one.ids), outcome.order
+            assert sorted(ids(claim(other, limit=9))) == sorted(one.ids), outcome.order
+        assert len(rounds) > 10
 
 
 class TestHistory:
