@@ -187,6 +187,23 @@ class TestProcesses:
         running(store, "parent")
         assert found(store) == ["before", "child", "parent"]
 
+    def test_a_close_ends_no_call_of_another_thread(self, opened: Opener) -> None:
+        store = opened()
+        running(store, "a")
+        over = threading.Event()
+
+        def read() -> int:
+            count = 0
+            while not over.is_set():
+                count += len(found(store))
+            return count
+
+        readers = [Background(read) for _ in range(2)]
+        for _ in range(20):
+            store.state.close()
+        over.set()
+        assert all(isinstance(each.result(), int) for each in readers)
+
     def test_closing_leaves_no_socket(self, opened: Opener) -> None:
         before = _sockets()
         store = opened()

@@ -127,6 +127,22 @@ class TestBatches:
         assert done
         assert (found(store), sorted(ids(claim(store, limit=9)))) == (["a", "b"], ["a", "b"])
 
+    def test_a_producer_that_was_stopped_for_hours_stores_its_batch_all_the_same(self, store: Store, other: Store) -> None:
+        for at in (2, 3):  # before its commit, which somebody gives up; before it publishes, which somebody else does
+            names, calls = [f"{at}-a", f"{at}-b"], list[int]()
+            given = batch(*map(new, names))
+
+            def long_after() -> None:
+                calls.append(1)  # noqa: B023 - called at once
+                if len(calls) == at:  # noqa: B023 - called at once
+                    for _ in range(2):
+                        other.app.clock.advance(4000)
+                        other.state.sweep(0.0)
+
+            with choked((CALL,), long_after):
+                assert store.state.add_batch(given).ids == tuple(names)
+            assert sorted(ids(claim(other, limit=9))) == names
+
     def test_a_unique_key_in_a_batch_that_was_left_undecided_is_free(self, store: Store, other: Store) -> None:
         left = batch(new("a", unique_key="k"), new("b"))
         assert died(3, lambda: store.state.add_batch(left))

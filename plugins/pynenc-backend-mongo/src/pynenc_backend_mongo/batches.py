@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.database import Database, Document
-from pynenc_backend_mongo.documents import LATER, READY, STAGED, encode, new_document
+from pynenc_backend_mongo.documents import LATER, READY, STAGED, VISIBLE, encode, new_document
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Batch, Submitted
 
@@ -133,8 +133,12 @@ class Batches:
         except DuplicateKeyError:
             self._drop(attempt.name)
             return False
-        self._publish(attempt.name, {each["becomes"] for each in staged.values()})
-        return True
+        new = [document for position, document in staged.items() if position in attempt.to_insert]
+        if self._publish(attempt.name, {each["becomes"] for each in new}) == len(new):
+            return True
+        # Somebody else has published them; or, a long time ago, given them up, and that was forgotten.
+        there = {"_id": {"$in": [each["_id"] for each in new]}, **VISIBLE}
+        return bool(self.database.call(layout.INVOCATIONS, "count_documents", there) == len(new))
 
     def _give_way(self, attempt: _Attempt, position: int) -> None:
         """See what keeps a record from being inserted: it is there, or another has its unique key. Else it stays to be inserted."""
@@ -158,10 +162,13 @@ class Batches:
             attempt.reused[position] = found["_id"]
             del attempt.to_insert[position]
 
-    def _publish(self, name: str, phases: Iterable[str] = (READY, LATER)) -> None:
+    def _publish(self, name: str, phases: Iterable[str] = (READY, LATER)) -> int:
+        """Make a committed attempt's records visible; return how many were not yet."""
+        count = 0
         for phase in phases:
             update = {"$set": {"phase": phase}, "$unset": {"batch": "", "becomes": ""}}
-            self.database.call(layout.INVOCATIONS, "update_many", {"batch": name, "becomes": phase}, update)
+            count += self.database.call(layout.INVOCATIONS, "update_many", {"batch": name, "becomes": phase}, update).matched_count
+        return count
 
     def _drop(self, name: str) -> None:
         self.database.call(layout.INVOCATIONS, "delete_many", {"batch": name})

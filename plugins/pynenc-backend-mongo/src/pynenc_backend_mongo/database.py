@@ -77,6 +77,8 @@ class Database:
                 raise
             raise self.translated(error) from error
         except PyMongoError as error:
+            if isinstance(error, driver.InvalidOperation) and opened.database.client is not self._client:
+                return self.call(collection, verb, *arguments, **named)  # closed by another thread before anything was sent
             raise self.translated(error) from error
 
     def find(

@@ -171,6 +171,7 @@ class MongoRecords(RecordStorage):
             call(layout.HISTORY, "delete_many", {"invocation": {"$in": ids}})
             call(layout.SLOTS, "delete_many", {"holder": {"$in": ids}})
             gone = call(layout.INVOCATIONS, "delete_many", {"_id": {"$in": ids}, "phase": FINISHED}).deleted_count
+        self.batches.decide_abandoned()  # so that no decision is forgotten while it is needed
         call(layout.DECISIONS, "delete_many", {"at": {"$lt": now - KEPT}})
         values = call(layout.VALUES, "delete_many", {"until": {"$lte": now}}).deleted_count
         return Swept(gone, payloads.sweep(self.database), values)
