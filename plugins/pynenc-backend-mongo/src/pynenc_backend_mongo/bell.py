@@ -102,3 +102,39 @@ class Bell:
             self.tell_final([change["documentKey"]["_id"]])
         elif phase in {"", "ready", "later"}:
             self.tell_work()
+
+
+class Waiting:
+    """What threads of this process wait for in turn, looking and blocking: for work, or for a broker's entries."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: float | None = None
+        self._blocked = 0
+        self._woken = False
+
+    def over(self) -> None:
+        """Note that there was something: who waits next looks again soon."""
+        self._since = None
+
+    def wake(self, bell: Bell) -> None:
+        """Let everybody who blocks return."""
+        with bell.changed:
+            self._woken = True
+            bell.changed.notify_all()
+
+    def was_woken(self, bell: Bell) -> bool:
+        """Return whether somebody called `wake`, which counts for all who blocked then, or for the next one."""
+        with bell.changed:
+            woken = self._woken
+            self._woken = woken and self._blocked > 0
+            return woken
+
+    def block(self, bell: Bell, seen: int, ends: float) -> None:
+        """Block until there is other news than `seen`, a wake, or it is time to look again, or to end."""
+        now = self._clock.monotonic()
+        since = self._since = self._since or now
+        with bell.changed:
+            self._blocked += 1
+            bell.changed.wait_for(lambda: bell.work != seen or self._woken, min(bell.pause(now - since), ends - now))
+            self._blocked -= 1

@@ -9,6 +9,7 @@ from uuid import uuid4
 from pymongo import UpdateOne
 
 from pynenc_backend_mongo import layout
+from pynenc_backend_mongo.bell import Waiting
 from pynenc_backend_mongo.database import Database, Document
 from pynenc_core.model import Queued
 from pynenc_core.ports.broker import BaseBroker
@@ -23,9 +24,7 @@ class MongoBroker(BaseBroker):
     def __init__(self, app: StoreView) -> None:
         super().__init__(app)
         self._database = Database(app, "broker")
-        self._woken = False
-        self._waiting = 0
-        self._idle_since: float | None = None
+        self._waiting = Waiting(app.clock)
 
     def publish(self, entries: Sequence[Queued]) -> None:
         """Add entries and wake who waits for them."""
@@ -48,27 +47,18 @@ class MongoBroker(BaseBroker):
         while True:
             seen = bell.work
             taken = self._take(queues, limit)
-            now = clock.monotonic()
             if taken or limit <= 0 or timeout <= 0:
-                self._idle_since = None
+                self._waiting.over()
                 return taken
-            if now >= ends:
+            if clock.monotonic() >= ends:
                 return ()
-            idle_since = self._idle_since = self._idle_since or now
-            pause = min(bell.pause(now - idle_since), ends - now)
-            with bell.changed:
-                self._waiting += 1
-                bell.changed.wait_for(lambda: bell.work != seen or self._woken, pause)  # noqa: B023 - called at once
-                self._waiting -= 1
-                if self._woken:
-                    self._woken = self._waiting > 0
-                    return ()
+            self._waiting.block(bell, seen, ends)
+            if self._waiting.was_woken(bell):
+                return ()
 
     def wake(self) -> None:
         """Let who waits for entries return."""
-        with self._database.bell.changed:
-            self._woken = True
-            self._database.bell.changed.notify_all()
+        self._waiting.wake(self._database.bell)
 
     def oldest(self, queue: str) -> Queued | None:
         """Return the entry of lowest rank, due or not."""

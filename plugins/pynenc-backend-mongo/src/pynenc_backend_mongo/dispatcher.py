@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pynenc_backend_mongo import layout
+from pynenc_backend_mongo.bell import Waiting
 from pynenc_backend_mongo.documents import LATER, READY, Document, Held
 from pynenc_backend_mongo.state_backend import MongoStateBackend
 from pynenc_backend_mongo.transitions import Claims, Fresh
@@ -27,9 +28,7 @@ class MongoDispatcher(Dispatcher):
         self._spare = 0
         self._awaited_only = False
         """Whether the last claim was for awaited work only: then other work is no reason to claim again."""
-        self._idle_since: float | None = None
-        self._woken = False
-        self._waiting = 0
+        self._waiting = Waiting(state_backend.app.clock)
 
     def submit(self, batch: Batch) -> Submitted:
         """Store a batch, unless it is stored already."""
@@ -44,7 +43,7 @@ class MongoDispatcher(Dispatcher):
             self._let_in_what_is_due(ask.queues)
         self._take(claims)
         if claims.got:
-            self._idle_since = None
+            self._waiting.over()
         reply = self._state.reply(claims, fresh)
         if reply.next_due is not None and reply.next_due <= self._database.now() and claims.go_on:
             self._let_in_what_is_due(ask.queues)
@@ -59,36 +58,28 @@ class MongoDispatcher(Dispatcher):
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         """Block until there is something to claim in one of the queues: told by this process or a change stream, else by looking."""
-        bell, clock = self._database.bell, self._database.clock
-        ends = clock.monotonic() + timeout
-        idle_since = self._idle_since = self._idle_since or clock.monotonic()
+        bell, ends = self._database.bell, self._database.clock.monotonic() + timeout
         while True:
             seen = bell.work
-            if self._take_wake() or self._is_there_work(queues):
-                self._idle_since = None
+            if self._waiting.was_woken(bell) or self._is_there_work(queues):
+                self._waiting.over()
                 return True
-            now = clock.monotonic()
-            if now >= ends:
+            if self._database.clock.monotonic() >= ends:
                 return False
-            with bell.changed:
-                self._waiting += 1
-                bell.changed.wait_for(lambda: bell.work != seen or self._woken, min(bell.pause(now - idle_since), ends - now))  # noqa: B023 - called at once
-                self._waiting -= 1
+            self._waiting.block(bell, seen, ends)
 
     def wake(self) -> None:
         """Let who waits for work return."""
-        with self._database.bell.changed:
-            self._woken = True
-            self._database.bell.changed.notify_all()
+        self._waiting.wake(self._database.bell)
 
     def republish(self) -> int:
         """Decide on batches that somebody left undecided, and wake who waits beside a limit that has room."""
         fresh: Fresh = {}
         transitions = self._state.transitions
         count = self._state.batches.decide_abandoned()
-        beside = self._database.find(layout.INVOCATIONS, {"beside": {"$exists": True}}, {"beside": 1})
-        for key in {each["beside"] for each in beside}:
-            while transitions.call_next(key, "", fresh):
+        keys = [{"$match": {"beside": {"$exists": True}}}, {"$group": {"_id": "$beside"}}]
+        for each in self._database.call(layout.INVOCATIONS, "aggregate", keys):
+            while transitions.call_next(each["_id"], "", fresh):
                 count += 1
         return count
 
@@ -128,10 +119,3 @@ class MongoDispatcher(Dispatcher):
     def _ready(self, where: Document) -> Document:
         """Return what fits the work that the last claim asked for."""
         return {**where, "phase": READY, **({"boost": {"$exists": True}} if self._awaited_only else {})}
-
-    def _take_wake(self) -> bool:
-        """Return whether somebody called `wake`, which counts for all who wait, or for the next one."""
-        with self._database.bell.changed:
-            woken = self._woken
-            self._woken = woken and self._waiting > 0
-            return woken
