@@ -26,7 +26,7 @@ from pynenc_testkit.contracts.subject import filled
 from pynenc_testkit.projects import START, Project, make_project
 from pynenc_testkit.stores import eventually
 
-URLS = {"memory": "memory://desk", "redis": "{redis}", "sqlite": "sqlite:///{folder}/jobs.db"}
+URLS = {"memory": "memory://desk", "mongo": "{mongo}/{name}", "redis": "{redis}", "sqlite": "sqlite:///{folder}/jobs.db"}
 SOURCE = """
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from pynenc_testkit.contracts import ComboContract
 
 SLOTS = {"inline": 1}
 """How many invocations a runner can run at once, where that cannot be set."""
-URLS = {"memory": "memory://", "redis": "{redis}", "sqlite": "sqlite:///{folder}/jobs.db"}
+URLS = {"memory": "memory://", "mongo": "{mongo}/{name}", "redis": "{redis}", "sqlite": "sqlite:///{folder}/jobs.db"}
 
 
 def _chosen(variable: str, names: list[str]) -> list[str]:

@@ -59,11 +59,11 @@ def test_a_strict_xfail_with_its_reason_is_no_bending(tmp_path: Path) -> None:
 
 
 def test_what_needs_a_server_that_is_not_there_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYNENC_TEST_MONGOD", raising=False)
+    monkeypatch.delenv("PYNENC_TEST_MONGO_URL", raising=False)
     code, output = run(tmp_path, MONGO)
     assert code == 0
-    assert "NOT VERIFIED HERE: 1 tests need a real mongod; give its URL in PYNENC_TEST_MONGOD" in output
-    monkeypatch.setenv("PYNENC_TEST_MONGOD", "mongodb://localhost")
+    assert "NOT VERIFIED HERE: 1 tests need a real mongod; give its URL in PYNENC_TEST_MONGO_URL" in output
+    monkeypatch.setenv("PYNENC_TEST_MONGO_URL", "mongodb://localhost")
     code, output = run(tmp_path, MONGO)
     assert (code, "NOT VERIFIED" in output) == (1, False)
 

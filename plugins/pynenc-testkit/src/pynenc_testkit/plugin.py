@@ -12,7 +12,7 @@ from pynenc_testkit.clock import ManualClock
 # By itself pytest rewrites the asserts of an installed distribution only, and an editable one is not that to it.
 pytest.register_assert_rewrite("pynenc_testkit.contracts", "pynenc_testkit.samples", "pynenc_testkit.stores")
 
-MONGOD_VARIABLE = "PYNENC_TEST_MONGOD"
+MONGOD_VARIABLE = "PYNENC_TEST_MONGO_URL"
 """The URL of a real mongod; without it, what only one can show is counted as not verified."""
 
 _KIT = "pynenc_testkit."

@@ -14,7 +14,7 @@ from pynenc_core.errors.backends import StoreFormatError
 from pynenc_core.model import Query
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
-from pynenc_testkit.contracts.interruptions import DISPATCHER_OPERATIONS, STATE_OPERATIONS, assert_whole, prepare_situation
+from pynenc_testkit.contracts.interruptions import DISPATCHER_OPERATIONS, STATE_OPERATIONS, assert_whole, finish_part, prepare_situation
 from pynenc_testkit.contracts.subject import Opener, StorageSubject
 from pynenc_testkit.killpoints import KillPoint, kill_points
 from pynenc_testkit.samples import batch, blob, claim, finish, history, ids, new, record, running, submit
@@ -100,6 +100,8 @@ class DurableContract(StorageSubject):
             after = opened()
             if raw.dump() == before:
                 OPERATIONS[name](after, key)
+            elif not self.one_step:
+                finish_part(after, name, key, OPERATIONS[name])
             assert_whole(after, name, key)
             after.close()
             return code

@@ -13,15 +13,17 @@ import pytest
 
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.interleaver import SILENCE, Interleaver
+from pynenc_testkit.servers.mongo import mongo_server
 from pynenc_testkit.servers.redis import redis_url
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
+_SERVERS = {"{mongo}": mongo_server, "{redis}": redis_url}
 
 
 @contextmanager
 def fresh_place(url: str) -> Generator[str]:
-    """Fill in a URL's `{folder}`, `{name}` and `{redis}`; the folder is in memory where the system has such a place, and is removed."""
+    """Fill in a URL's `{folder}`, `{name}` and servers; the folder is in memory where the system has such a place, and is removed."""
     memory = Path("/dev/shm")  # noqa: S108 - the directory made in it belongs to this user alone
     within = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="pynenc-kit-", dir=within, ignore_cleanup_errors=True) as folder:
@@ -29,9 +31,10 @@ def fresh_place(url: str) -> Generator[str]:
 
 
 def filled(url: str, folder: str | Path) -> str:
-    """Return a URL with its `{folder}`, the `{name}` of that, and `{redis}`, the URL of a server that begins at the first need."""
-    if "{redis}" in url:
-        url = url.replace("{redis}", redis_url())
+    """Return a URL with its `{folder}`, the `{name}` of that, and `{redis}` or `{mongo}`, the URL of a server that begins at the first need."""
+    for server, start in _SERVERS.items():
+        if server in url:
+            url = url.replace(server, start())
     return url.replace("{folder}", str(folder)).replace("{name}", Path(folder).name)
 
 
@@ -40,12 +43,13 @@ class StorageSubject:
     """The storage under test: subclass a contract and say by which URL, or override `open_store`."""
 
     url: ClassVar[str] = ""
-    """Where to store; `{folder}` stands for a new directory, `{name}` for a new name, of each test's own."""
+    """Where to store; `{folder}` stands for a new directory, `{name}` for a new name, of each test's own, `{mongo}` for a server."""
     chokes: ClassVar[tuple[str, ...]] = ()
     """The callables through which all of the driver's traffic goes, as `package.module:Class.method`."""
     schedules: ClassVar[int] = 60
     """How many interleavings of two operations are tried at most."""
-
+    one_step: ClassVar[bool] = True
+    """Whether each verb is one step. If not, one that is cut short may leave a part, which `republish` and a repetition finish."""
     silence: ClassVar[float] = SILENCE
     """Seconds without a sign of life after which a driver call counts as blocked."""
 

@@ -1,0 +1,229 @@
+"""The connection to one app's collections: every call passes here, and every error leaves as one of ours."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakSet, finalize
+
+import pymongo
+from pymongo import errors as driver
+from pymongo.database import Database as _DriverDatabase
+from pymongo.errors import PyMongoError
+
+from pynenc_backend_mongo import layout
+from pynenc_backend_mongo.bell import Bell
+from pynenc_backend_mongo.place import locate
+from pynenc_backend_mongo.server_clock import ServerClock
+from pynenc_backend_mongo.settings import MongoSettings
+from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError, StoreFormatError
+from pynenc_core.ports.runtime import StoreView
+
+Document = dict[str, Any]
+DriverDatabase = _DriverDatabase[Document]
+
+OLDEST_WIRE = 9
+"""The wire version of MongoDB 4.4."""
+
+
+class Database:
+    """One app's collections, as this process uses them. Every method may be called from any thread, and in a forked child."""
+
+    def __init__(self, app: StoreView, part: str) -> None:
+        self._app = app
+        self.app_id = app.app_id
+        self.place = locate(app, part)
+        self.settings = app.section(MongoSettings)
+        self.clock = ServerClock(app.clock)
+        self.hello: Document = {}
+        """What the server said of itself when the connection was opened; empty while there is none."""
+        self._warned = ""
+        self._start_anew()
+        _databases.add(self)
+
+    def _start_anew(self) -> None:
+        self._lock = threading.RLock()
+        self._client: pymongo.MongoClient[Document] | None = None
+        self._closes: finalize[..., Database] | None = None
+        """Closes the connection of who is forgotten without `close`: the driver would warn."""
+        self.bell = Bell(self._app.clock, self.settings.longest_poll_sec)
+
+    def forget(self) -> None:
+        """Start anew in a forked child: the parent's sockets are left alone."""
+        if self._closes is not None:
+            self._closes.detach()
+        _abandoned.append(self._client)
+        self._start_anew()
+
+    def now(self) -> float:
+        """Return the store's clock; asks the server only on the first call."""
+        if self.settings.server_time and not self.clock.known:
+            self.open()
+        return self.clock.now()
+
+    def call(self, collection: str, verb: str, *arguments: Any, **named: Any) -> Any:
+        """Make one call of the driver; what it finds comes back as a list.
+
+        Raises DuplicateKeyError and BulkWriteError as the driver does, any other error as a BackendError.
+        """
+        opened = self.open()[f"{self.place.prefix}_{collection}"]
+        try:
+            found = getattr(opened, verb)(*arguments, **named)
+            return list(found) if verb in {"find", "aggregate"} else found
+        except (driver.DuplicateKeyError, driver.BulkWriteError) as error:
+            if _only_duplicates(error):
+                raise
+            raise self.translated(error) from error
+        except PyMongoError as error:
+            if isinstance(error, driver.InvalidOperation) and opened.database.client is not self._client:
+                return self.call(collection, verb, *arguments, **named)  # closed by another thread before anything was sent
+            raise self.translated(error) from error
+
+    def find(
+        self,
+        collection: str,
+        wanted: Document,
+        fields: Document | None = None,
+        *,
+        sort: Sequence[tuple[str, int]] | None = None,
+        limit: int = 0,
+    ) -> list[Document]:
+        """Return the documents that fit, only some of their fields if those are given; errors as in `call`."""
+        found: list[Document] = self.call(collection, "find", wanted, fields, sort=sort, limit=limit)
+        return found
+
+    def open(self) -> DriverDatabase:
+        """Return the database, connected and with its indexes; checks what is there on the first call."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+                self._closes = finalize(self, self._client.close)
+                self._closes.atexit = False
+            return self._client[self.place.database]
+
+    def close(self) -> None:
+        """Close every connection; the next call connects anew."""
+        with self._lock:
+            client, self._client = self._client, None
+            if self._closes is not None:
+                self._closes.detach()
+        self.bell.close()
+        if client is not None:
+            client.close()
+
+    def measure(self) -> None:
+        """Compare clocks with the server again, if that was long ago."""
+        if self.settings.server_time and self.clock.stale:
+            try:
+                self.clock.measure(lambda: self.open().client.admin.command("hello")["localTime"])
+            except PyMongoError as error:
+                raise self.translated(error) from error
+
+    def _connect(self) -> pymongo.MongoClient[Document]:
+        place, options = self.place, dict[str, Any]()
+        if not place.write_concern:
+            concern = self.settings.write_concern
+            options["w"] = int(concern) if concern.isdigit() else concern
+        if "serverselectiontimeoutms" not in place.given:
+            options["serverSelectionTimeoutMS"] = int(self.settings.timeout_sec * 1000)
+        if "appname" not in place.given:
+            options["appname"] = f"pynenc {self.app_id}"[:100]
+        client: pymongo.MongoClient[Document] | None = None
+        try:
+            client = pymongo.MongoClient(place.url, tz_aware=True, **options)
+            self.hello = dict(client.admin.command("hello"))
+            if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
+                problem = "the server is older than MongoDB 4.4"
+                raise BackendUnavailableError(place.store, problem, "upgrade it")  # noqa: TRY301 - closed below
+            if self.settings.server_time:
+                self.clock.measure(lambda: client.admin.command("hello")["localTime"])
+            self._prepare(client[place.database])
+        except BaseException as error:
+            if client is not None:
+                client.close()
+            if isinstance(error, (PyMongoError, ValueError)):
+                raise self.translated(error) from error
+            raise
+        if self._warned != self.write_concern_risk:
+            self._warned = self.write_concern_risk
+            self._app.logger.warning("%s: %s", self.place.store, self._warned)
+        if "setName" in self.hello or self.hello.get("msg") == "isdbgrid":
+            self.bell.follow(client[place.database][f"{place.prefix}_{layout.INVOCATIONS}"])
+        return client
+
+    def _prepare(self, database: DriverDatabase) -> None:
+        """Check the store's format; make the indexes, unless that was done before."""
+        prefix, meta = self.place.prefix, database[f"{self.place.prefix}_{layout.META}"]
+        found = meta.find_one({"_id": "store"})
+        if found is not None and not isinstance(found.get("format"), int):
+            raise StoreCorruptError(self.place.store, "its format number is missing")
+        if found is not None and found["format"] != layout.STORE_FORMAT:
+            raise StoreFormatError(self.place.store, found["format"], layout.STORE_FORMAT)
+        if found is None or found.get("indexes", 0) < layout.INDEXES:
+            for name, indexes in layout.OF.items():
+                database[f"{prefix}_{name}"].create_indexes(indexes)
+            described = {"format": layout.STORE_FORMAT, "indexes": layout.INDEXES, "app": self.app_id}
+            meta.update_one({"_id": "store"}, {"$set": described}, upsert=True)
+
+    @property
+    def write_concern_risk(self) -> str:
+        """What the write concern puts at risk, in one line; empty where nothing."""
+        concern = self.place.write_concern or self.settings.write_concern
+        if concern == "0":
+            return "writes are not acknowledged (w=0): any of them may be lost, and two runners may run one invocation; use w=majority"
+        if concern != "majority" and "setName" in self.hello:
+            return f"a failover may take back acknowledged writes (w={concern}); use w=majority"
+        return ""
+
+    def translated(self, error: Exception) -> BackendError:
+        """Return our error for one of the driver's."""
+        code = getattr(error, "code", None)
+        for codes, problem, remedy in _PROBLEMS:
+            if code in codes:
+                return BackendUnavailableError(self.place.store, problem, remedy)
+        if isinstance(error, driver.ServerSelectionTimeoutError):
+            problem = f"no server answers that can be written to ({_short(error)})"
+            return BackendUnavailableError(self.place.store, problem, "check host and port, and that it runs")
+        if isinstance(error, (driver.ConfigurationError, driver.InvalidURI, ValueError)):
+            return BackendUnavailableError(self.place.store, "its URL or options are not valid", "see the options of mongodb:// URLs")
+        return BackendUnavailableError(self.place.store, f"{_short(error)} ({type(error).__name__})")
+
+
+def _only_duplicates(error: driver.OperationFailure) -> bool:
+    if isinstance(error, driver.BulkWriteError):
+        found = error.details or {}
+        return not found.get("writeConcernErrors") and all(each.get("code") == DUPLICATE for each in found.get("writeErrors", ()))
+    return True
+
+
+def _short(error: Exception) -> str:
+    return str(error).partition(", full error")[0].partition(", Timeout:")[0][:200]
+
+
+DUPLICATE = 11000
+_PROBLEMS: tuple[tuple[frozenset[int], str, str], ...] = (
+    (frozenset({18}), "user or password are not accepted", "check them in the URL, and `authSource`"),
+    (frozenset({13}), "this user may not do that", "give it the role readWrite on the database"),
+    (frozenset({10107, 13435, 11602, 189, 91}), "the server may not be written at present", "it goes on by itself once there is a primary"),
+    (frozenset({14031, 12501}), "the server's disk is full", "nothing was written; it goes on by itself once there is space again"),
+    (frozenset({64, 100, 79}), "the write concern cannot be met", "see that enough members of the replica set are up"),
+)
+_databases: WeakSet[Database] = WeakSet()
+_abandoned: list[object] = []
+"""Clients of a parent process: not to be closed here, not even by being forgotten."""
+
+
+def open_databases() -> tuple[Database, ...]:
+    """Return the databases that this process uses."""
+    return tuple(_databases)
+
+
+def _forget_all() -> None:
+    for database in open_databases():
+        database.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,129 @@
+"""Fenced writes of single invocations: each names the version it was made from, and is refused when that is not the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import attrs
+from bson import Binary
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError
+
+from pynenc_backend_mongo import layout
+from pynenc_backend_mongo.database import Database
+from pynenc_backend_mongo.documents import READY, VISIBLE, Document, Entry, Held, as_entry, encode, state_fields
+from pynenc_core.model import FIRST_KEPT, LAST_KEPT, InvocationHistory, State
+
+MOST_INSIDE, LEFT_INSIDE = 60, 20
+"""With more than so many history entries inside, the oldest are copied to the history collection, and so many are left."""
+_SIDE = {"boost": 1, "place": 1, "published_at": 1, "signal": 1, "progress": 1}
+_MOST_REMEMBERED = 4096
+
+
+class Writes:
+    """Reads and writes invocations; remembers those that this process owns, so that settling one needs no read."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._remembered: dict[str, Held] = {}
+        """Guarded by nothing: single operations of a dict are atomic, and a lock might be held at a fork."""
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        self._remembered.clear()
+
+    def remembered(self, invocation_id: str) -> Held | None:
+        """Return what this process has last written of an invocation that it owns; others may have written since."""
+        return self._remembered.get(invocation_id)
+
+    def remembers(self, runner_id: str) -> bool:
+        """Return whether a runner owns something by what this process has written."""
+        return any(held.document.get("runner") == runner_id for held in tuple(self._remembered.values()))
+
+    def read(self, invocation_id: str) -> Held | None:
+        """Return an invocation as it is stored now."""
+        found = self.database.call(layout.INVOCATIONS, "find_one", {"_id": invocation_id, **VISIBLE})
+        return None if found is None else Held(found)
+
+    def read_all(self, invocation_ids: Collection[str]) -> dict[str, Held]:
+        """Return those that exist, by id."""
+        wanted = list(dict.fromkeys(invocation_ids))
+        found = self.database.find(layout.INVOCATIONS, {"_id": {"$in": wanted}, **VISIBLE}) if wanted else []
+        return {document["_id"]: Held(document) for document in found}
+
+    def write(self, held: Held, state: State, added: Iterable[InvocationHistory], beside: str = "") -> Held | None:
+        """Put a state in the place of the one that was read, with its history; None when somebody else wrote since."""
+        before, entries = self._archive(held.invocation_id, held.document["before"], held.entries)
+        entries = [*entries, *map(as_entry, added)]
+        fields = state_fields(held.fixed[0], state, entries, before, self.database.now())
+        fields["beside"] = beside or None
+        written = self._update(held, fields)
+        if written is None:
+            return None
+        if state.runner_id and len(self._remembered) < _MOST_REMEMBERED:
+            self._remembered[held.invocation_id] = written
+        else:
+            self._remembered.pop(held.invocation_id, None)
+        if state.final:
+            self.database.bell.tell_final([held.invocation_id])
+        elif fields["phase"] == READY:
+            self.database.bell.tell_work()
+        return written
+
+    def replace(self, held: Held, **fields: Any) -> Held | None:
+        """Put other values into the fenced part without a transition: a burnt claim, a shorter outbox, another key to wait for."""
+        state = attrs.evolve(held.state, **fields)
+        return self._update(held, {"state": Binary(encode(state)), "claim": state.claim, "outbox": True if state.outbox else None})
+
+    def wait_beside(self, held: Held, key: str) -> Held | None:
+        """Let one that waits for a limit key wait for another."""
+        return self._update(held, {"beside": key})
+
+    def _update(self, held: Held, fields: Document) -> Held | None:
+        changed = {name: value for name, value in fields.items() if value is not None}
+        update: Document = {"$set": changed, "$inc": {"version": 1}}
+        if gone := {name: "" for name, value in fields.items() if value is None and name in held.document}:
+            update["$unset"] = gone
+        found = self.database.call(
+            layout.INVOCATIONS,
+            "find_one_and_update",
+            {"_id": held.invocation_id, "version": held.version},
+            update,
+            projection=_SIDE,
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            self._remembered.pop(held.invocation_id, None)
+            return None
+        side = {name: found.get(name) for name in _SIDE}
+        return held.changed({**fields, **side, "version": held.version + 1})
+
+    def _archive(self, invocation_id: str, before: int, entries: list[Entry]) -> tuple[int, list[Entry]]:
+        """Copy the oldest of many entries to the history collection; return what may then be left inside.
+
+        The copies stand under their numbers, so that who does it again, or loses the write that follows, changes nothing.
+        """
+        if len(entries) <= MOST_INSIDE:
+            return before, entries
+        old, left = entries[:-LEFT_INSIDE], entries[-LEFT_INSIDE:]
+        insert_missing(self.database, layout.HISTORY, [_copy(invocation_id, seq, entry) for seq, entry in enumerate(old, before + 1)])
+        superfluous = before + len(entries) - LAST_KEPT
+        if superfluous > FIRST_KEPT:
+            which = {"invocation": invocation_id, "seq": {"$gt": FIRST_KEPT, "$lte": superfluous}}
+            self.database.call(layout.HISTORY, "delete_many", which)
+        return before + len(old), left
+
+
+def _copy(invocation_id: str, seq: int, entry: Entry) -> Document:
+    value = Binary(encode([entry]))
+    return {"_id": f"{seq}:{invocation_id}", "invocation": invocation_id, "seq": seq, "at": entry[0], "entry": value}
+
+
+def insert_missing(database: Database, collection: str, documents: Sequence[Document]) -> None:
+    """Insert what is not there yet, by `_id`."""
+    if documents:
+        try:
+            database.call(collection, "insert_many", documents, ordered=False)
+        except BulkWriteError:
+            return  # the others are there already: `call` lets nothing else pass

@@ -1,0 +1,90 @@
+"""The MongoDB backend under the kit's contracts, over whatever server the kit finds."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+import pymongo
+import pytest
+
+from pynenc_backend_mongo.settings import MongoSettings
+from pynenc_testkit.contracts import (
+    DispatcherContract,
+    DurableContract,
+    PluginContract,
+    SharedBrokerContract,
+    StateContract,
+    StateMachineContract,
+)
+from pynenc_testkit.contracts.public_records import PublicRecordsContract
+from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
+
+CHOKES = ("pynenc_backend_mongo.database:Database.call",)
+
+
+class MongoRaw:
+    """Looks into the database with a client of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def dump(self) -> object:
+        """Return every document of every collection."""
+        with pymongo.MongoClient[dict[str, Any]](self._url) as client:
+            database = client.get_default_database()
+            return {name: sorted(database[name].find(), key=lambda each: str(each["_id"])) for name in database.list_collection_names()}
+
+    def set_format(self, number: int) -> None:
+        """Write another format number."""
+        with pymongo.MongoClient[dict[str, Any]](self._url) as client:
+            database = client.get_default_database()
+            for name in database.list_collection_names():
+                if name.endswith("_meta"):
+                    database[name].update_one({"_id": "store"}, {"$set": {"format": number}})
+
+
+class Mongo:
+    """What all contracts over storage are given."""
+
+    url: ClassVar[str] = "{mongo}/{name}"
+    chokes: ClassVar[tuple[str, ...]] = CHOKES
+    schedules: ClassVar[int] = 20
+    silence: ClassVar[float] = 0.15  # a call of a loaded server may take some time
+    one_step: ClassVar[bool] = False
+
+    def open_store(self, app: KitApp) -> Store:
+        """Open it by the app's clock, which tests can advance, instead of the server's."""
+        return open_installed(attrs.evolve(app, settings={MongoSettings: MongoSettings(server_time=False)}))
+
+    @pytest.fixture
+    def raw(self, place: str) -> Raw:
+        return MongoRaw(place)
+
+
+class TestState(Mongo, StateContract):
+    pass
+
+
+class TestDispatcher(Mongo, DispatcherContract):
+    pass
+
+
+class TestStateMachine(Mongo, StateMachineContract):
+    pass
+
+
+class TestBroker(Mongo, SharedBrokerContract):
+    pass
+
+
+class TestDurability(Mongo, DurableContract):
+    pass
+
+
+class TestPlugin(PluginContract):
+    plugin: ClassVar[str] = "backend-mongo"
+
+
+class TestPublicRecords(Mongo, PublicRecordsContract):
+    pass
