@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from pynenc_testkit.contracts.subject import filled_in, fresh_place
+from pynenc_testkit.contracts.subject import filled, fresh_place
 from pynenc_testkit.projects import FAST, Project, make_project
 
 MakeProject = Callable[..., Project]
@@ -45,7 +45,7 @@ class RunnerSubject:
                 place.mkdir()
                 section = {**FAST["runner"], **self.settings(slots), **runner}
                 settings: dict[str, object] = {**FAST, "runner_cls": self.runner, "runner": section}
-                made.append(make_project(place, filled_in(self.url, place), settings, self.source()))
+                made.append(make_project(place, filled(self.url, place), settings, self.source()))
                 return made[-1]
 
             yield make

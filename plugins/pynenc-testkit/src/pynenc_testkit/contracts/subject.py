@@ -18,7 +18,8 @@ from pynenc_testkit.servers.redis import redis_url
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
-_SERVERS = {"{mongo}": mongo_server, "{redis}": redis_url}
+_SERVERS: dict[str, Callable[[], str]] = {"{mongo}": mongo_server, "{redis}": redis_url}
+"""What stands in a URL for a server that begins at the first need."""
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def fresh_place(url: str) -> Generator[str]:
 
 
 def filled(url: str, folder: str | Path) -> str:
-    """Return a URL with its `{folder}`, the `{name}` of that, and `{redis}` or `{mongo}`, the URL of a server that begins at the first need."""
+    """Return a URL with its `{folder}`, the `{name}` of that, and servers, which begin at the first need."""
     for server, start in _SERVERS.items():
         if server in url:
             url = url.replace(server, start())
