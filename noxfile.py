@@ -32,7 +32,7 @@ CONTRACTS = tuple(name for name in PLUGINS if name != "pynenc-testkit")
 # These need a server, which not every machine has yet: `contract` and `combos` test them, `everything` goes without (issue 4).
 SERVED = ("pynenc-backend-mongo", "pynenc-backend-redis")
 LOCAL = tuple(name for name in PLUGINS if name not in SERVED)
-ON_SERVERS = tuple(sorted((ROOT / "tests" / "combos").glob("test_redis_*.py"))) + (ROOT / "tests" / "combos" / "test_split_pairs.py",)
+ON_SERVERS = (*tuple(sorted((ROOT / "tests" / "combos").glob("test_redis_*.py"))), ROOT / "tests" / "combos" / "test_split_pairs.py")
 RUNNERS = tuple(name.removeprefix("pynenc-runner-") for name in PLUGINS if name.startswith("pynenc-runner-"))
 BACKENDS = tuple(name.removeprefix("pynenc-backend-") for name in PLUGINS if name.startswith("pynenc-backend-"))
 # Of tests/unit, what runs tasks, and so needs something that stores and something that executes: it is in `everything`.
