@@ -67,7 +67,8 @@ class Scenario:
     @property
     def jobs(self) -> Any:
         """The module with the tasks."""
-        return Coroutines(self.project.jobs) if self.runner and self.kind.coroutines else self.project.jobs
+        kind = KINDS.get(self.runner)  # a scenario of several runners has the name of none
+        return Coroutines(self.project.jobs) if kind is not None and kind.coroutines else self.project.jobs
 
     @property
     def kind(self) -> Kind:
