@@ -70,4 +70,5 @@ def _environment(pid: int) -> list[bytes]:
 def peak_memory(pid: int) -> float:
     """Return the most memory that a process had resident so far, in MiB."""
     lines = (_PROC / str(pid) / "status").read_text().splitlines()
-    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    # One that has just ended, and that nobody has asked for its exit code yet, has no memory any more.
+    return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
