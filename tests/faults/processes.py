@@ -69,6 +69,9 @@ def _environment(pid: int) -> list[bytes]:
 
 def peak_memory(pid: int) -> float:
     """Return the most memory that a process had resident so far, in MiB."""
-    lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    try:
+        lines = (_PROC / str(pid) / "status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
     # One that has just ended, and that nobody has asked for its exit code yet, has no memory any more.
     return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
