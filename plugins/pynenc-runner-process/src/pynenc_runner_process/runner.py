@@ -20,7 +20,7 @@ from pynenc_core.ports.workers_runner import WorkersRunner
 from pynenc_runner_process.member import Member, Members, Phase
 
 _MOST_WAITING = 64  # processes; spec section 4
-_LOOK = 0.5  # seconds between looks at the gauges while anything runs
+_LOOK = 0.5  # seconds between looks at the processes while anything runs, should the end of one not have been told
 
 
 class ProcessRunner(WorkersRunner):
