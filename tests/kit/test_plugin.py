@@ -58,13 +58,16 @@ def test_a_strict_xfail_with_its_reason_is_no_bending(tmp_path: Path) -> None:
     assert (code, "1 xfailed" in output, "until 0.2 it is not" in output) == (0, True, True), output
 
 
-def test_what_needs_a_server_that_is_not_there_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["alone", "distributed"])
+def test_what_needs_a_server_that_is_not_there_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: tuple[str, ...]
+) -> None:
     monkeypatch.delenv("PYNENC_TEST_MONGO_URL", raising=False)
-    code, output = run(tmp_path, MONGO)
+    code, output = run(tmp_path, MONGO, *processes)
     assert code == 0
     assert "NOT VERIFIED HERE: 1 tests need a real mongod; give its URL in PYNENC_TEST_MONGO_URL" in output
     monkeypatch.setenv("PYNENC_TEST_MONGO_URL", "mongodb://localhost")
-    code, output = run(tmp_path, MONGO)
+    code, output = run(tmp_path, MONGO, *processes)
     assert (code, "NOT VERIFIED" in output) == (1, False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ MONGOD_VARIABLE = "PYNENC_TEST_MONGO_URL"
 
 _KIT = "pynenc_testkit."
 _left_out = pytest.StashKey[int]()
+_LEFT_OUT = "pynenc_left_out"
+"""Under which name a process of pytest-xdist tells it to the one that prints."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,6 +49,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if absent:
             config.hook.pytest_deselected(items=absent)
             items[:] = [item for item in items if item not in absent]
+        if (told := getattr(config, "workeroutput", None)) is not None:
+            told[_LEFT_OUT] = len(absent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Learn how much a process of pytest-xdist left out: each of them has collected everything."""
+    count = getattr(node, "workeroutput", {}).get(_LEFT_OUT, 0)
+    node.config.stash[_left_out] = max(count, node.config.stash.get(_left_out, 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
