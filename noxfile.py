@@ -35,6 +35,7 @@ LOCAL = tuple(name for name in PLUGINS if name not in SERVED)
 ON_SERVERS = (*tuple(sorted((ROOT / "tests" / "combos").glob("test_redis_*.py"))), ROOT / "tests" / "combos" / "test_split_pairs.py")
 RUNNERS = tuple(name.removeprefix("pynenc-runner-") for name in PLUGINS if name.startswith("pynenc-runner-"))
 BACKENDS = tuple(name.removeprefix("pynenc-backend-") for name in PLUGINS if name.startswith("pynenc-backend-"))
+SPLIT = ("redis+mongo", "redis+sqlite")  # the queue in the first, the records in the second
 # Of tests/unit, what runs tasks, and so needs something that stores and something that executes: it is in `everything`.
 WITH_PLUGINS = (
     "app",
@@ -200,11 +201,12 @@ def contract(session: nox.Session, plugin: str) -> None:
 
 
 @nox.session(python=PYTHONS, requires=["build"])
-@nox.parametrize("backend", BACKENDS)
+@nox.parametrize("backend", (*BACKENDS, *SPLIT))
 @nox.parametrize("runner", RUNNERS)
 def combos(session: nox.Session, runner: str, backend: str) -> None:
-    """One runner and one backend, installed alone: the main job; or, where they cannot work together, the error that says so."""
-    _install(session, "pynenc-testkit", f"pynenc-runner-{runner}", f"pynenc-backend-{backend}", tools=_group("test"))
+    """One runner and one backend (or a split pair), installed alone: the main job; or the error, where they cannot work together."""
+    stores = (f"pynenc-backend-{part}" for part in backend.split("+"))
+    _install(session, "pynenc-testkit", f"pynenc-runner-{runner}", *stores, tools=_group("test"))
     if expected := IMPOSSIBLE.get((runner, backend)):
         _foreign_directory(session)
         session.run("python", "-c", IMPOSSIBLE_PAIR, runner, backend, expected)

@@ -1,4 +1,4 @@
-"""The command line over a store: every installed backend, or the one of PYNENC_TEST_BACKEND.
+"""The command line over a store: every installed backend, or the one that this run is about.
 
 The commands run in this process, so that they see a store that only one process sees; `pynenc runner start` is a real one.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,17 +17,15 @@ from typing import Any
 
 import pytest
 
+from combos.places import PLACES, Place
 from pynenc_core.cli import EarlyStop
 from pynenc_core.cli.program import run
 from pynenc_core.model import InvocationRecord, RunnerContext
-from pynenc_core.plugins import PluginManager, hookimpl
-from pynenc_core.plugins.kinds import BACKEND
+from pynenc_core.plugins import hookimpl
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import filled
 from pynenc_testkit.projects import START, Project, make_project
 from pynenc_testkit.stores import eventually
 
-URLS = {"memory": "memory://desk", "mongo": "{mongo}/{name}", "redis": "{redis}", "sqlite": "sqlite:///{folder}/jobs.db"}
 SOURCE = """
 from pathlib import Path
 
@@ -65,10 +64,6 @@ def touch() -> None:
 if os.environ.pop("FILL", ""):  # in the runner, not in the processes it starts
     touch()
 """
-CATALOG = PluginManager(environ={}).catalog
-BACKENDS = (
-    [os.environ["PYNENC_TEST_BACKEND"]] if "PYNENC_TEST_BACKEND" in os.environ else [each.spec.name for each in CATALOG.offers(BACKEND)]
-)
 
 
 class Desk:
@@ -126,13 +121,14 @@ class Desk:
 Opening = Callable[..., Desk]
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=PLACES)
 def open_desk(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Opening]:
     opened: list[Project] = []
 
     def opening(**settings: object) -> Desk:
-        url = filled(URLS[request.param], tmp_path)
-        opened.append(make_project(tmp_path, url, {"app_id": f"desk-{os.getpid()}-{tmp_path.name[-40:].strip('-_')}", **settings}, SOURCE))
+        where = PLACES[request.param].settings(tmp_path)
+        app_id = f"desk-{os.getpid()}-{tmp_path.name[-40:].strip('-_')}"
+        opened.append(make_project(tmp_path, "", {**where, "app_id": app_id, **settings}, SOURCE))
         return Desk(opened[-1], capsys)
 
     yield opening
@@ -344,11 +340,11 @@ def test_the_doctor_names_options_of_tasks_that_nobody_has(open_desk: Opening) -
     assert "sets options of a task that this process does not know: misspelt, or not imported here" in desk.run("doctor")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("place", PLACES.values(), ids=list(PLACES))
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_runner_says_what_it_runs_over_works_and_ends_with_0_on_a_signal(tmp_path: Path, backend: str, number: signal.Signals) -> None:
-    url, ran = filled(URLS[backend], tmp_path), tmp_path / "ran"
-    (tmp_path / "jobs.py").write_text(f"{SELF_FILLING}\napp = Pynenc({url!r}, app_id='filling')\n{TOUCH}")
+def test_a_runner_says_what_it_runs_over_works_and_ends_with_0_on_a_signal(tmp_path: Path, place: Place, number: signal.Signals) -> None:
+    where, ran = place.settings(tmp_path), tmp_path / "ran"
+    (tmp_path / "jobs.py").write_text(f"{SELF_FILLING}\napp = Pynenc(app_id='filling', **{where!r})\n{TOUCH}")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYNENC_")}
     command = [sys.executable, "-m", "pynenc_core.cli", "runner", "start"]
     log = tmp_path / "log"
@@ -365,5 +361,5 @@ def test_a_runner_says_what_it_runs_over_works_and_ends_with_0_on_a_signal(tmp_p
     told = log.read_text()
     assert process.returncode == 0, told
     assert "app filling, found as jobs:app, runs with the " in told
-    assert f" runner over {url}" in told
+    assert re.search(rf" runner over ({re.escape(str(where['url']))}|broker \w+ and {re.escape(str(where['url']))})\n", told), told
     assert "Traceback" not in told

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from combos.places import PAIR, PLACES, RUNNERS
 from pynenc_core.invocation import Invocation
-from pynenc_core.plugins import PluginManager
-from pynenc_core.plugins.kinds import RUNNER
 from pynenc_core.status import Status
 from pynenc_testkit.projects import START, Project, make_project
 from pynenc_testkit.stores import eventually
@@ -97,20 +96,15 @@ def wait_for_it() -> None:
 '''
 
 
-def runners() -> list[str]:
-    """Return every installed runner of ours that needs no settings of its own; the example's claims in its loop, one after the other."""
-    return [offer.spec.name for offer in PluginManager(environ={}).catalog.offers(RUNNER) if offer.distribution.startswith("pynenc-")]
-
-
-@pytest.fixture(scope="module")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Project]]:
+@pytest.fixture(scope="module", params=[name for name in PLACES if PAIR or name == "sqlite"])
+def projects(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Project]]:
     """Give a running runner of each kind, which has run something."""
     made: dict[str, Project] = {}
     try:
-        for name in runners():
+        for name in RUNNERS:
             folder = tmp_path_factory.mktemp(name)
-            settings = {"runner_cls": name, "runner": SETTINGS, "orchestrator": SERVICES}
-            made[name] = make_project(folder, f"sqlite:///{folder}/jobs.db", settings, SOURCE)
+            settings = {"runner_cls": name, "runner": SETTINGS, "orchestrator": SERVICES, "app_id": folder.name}
+            made[name] = make_project(folder, "", {**PLACES[request.param].settings(folder), **settings}, SOURCE)
             made[name].start()
         for project in made.values():
             assert project.jobs.where().get_result(START) > 0

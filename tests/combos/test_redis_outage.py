@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,6 @@ from pynenc_testkit.contracts.subject import fresh_place
 from pynenc_testkit.projects import FAST, START, Project, make_project
 from pynenc_testkit.servers.redis import RedisServer
 from pynenc_testkit.stores import eventually
-
-WITH_REDIS = os.environ.get("PYNENC_TEST_BACKEND", "redis") == "redis" and "PYNENC_TEST_RUNNER" not in os.environ
-HOWS = (signal.SIGKILL, signal.SIGTERM) if WITH_REDIS else ()
 
 
 @pytest.fixture
@@ -39,7 +35,7 @@ def project(server: RedisServer) -> Iterator[Project]:
             made.close()
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_work_goes_on_after_the_server_has_come_back(project: Project, server: RedisServer, how: signal.Signals) -> None:
     assert project.jobs.add(1, y=1).get_result(START) == 2
     given = project.jobs.add.parallelize([(number, 0) for number in range(400)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,6 @@ from pynenc_testkit.contracts import ComboContract
 from pynenc_testkit.servers.redis_sets import RedisCluster, RedisSentinel, RedisTLS
 
 KINDS = {"Cluster": RedisCluster, "Sentinel": RedisSentinel, "TLS": RedisTLS}
-CHOSEN = os.environ.get("PYNENC_TEST_RUNNER", "persistent-process"), os.environ.get("PYNENC_TEST_BACKEND", "redis")
 
 
 class OverRedis(ComboContract):
@@ -30,6 +28,5 @@ class OverRedis(ComboContract):
         server.stop()
 
 
-if CHOSEN == ("persistent-process", "redis"):
-    for kind, made in KINDS.items():
-        globals()[f"TestOver{kind}"] = type(f"TestOver{kind}", (OverRedis,), {"kind": made, "__module__": __name__})
+for kind, made in KINDS.items():
+    globals()[f"TestOver{kind}"] = type(f"TestOver{kind}", (OverRedis,), {"kind": made, "__module__": __name__})

@@ -1,4 +1,4 @@
-"""A runner and a backend that cannot work together are refused by `pynenc runner start`, in a sentence."""
+"""A runner and a backend that cannot work together are refused when the app is built, and by `pynenc runner start`, in a sentence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pynenc_core import PynencBuilder
+from pynenc_core.errors.plugins import CapabilityError
 from pynenc_core.plugins import PluginManager
 from pynenc_core.plugins.kinds import BACKEND, RUNNER
 
@@ -31,7 +33,17 @@ def impossible_pairs() -> list[tuple[str, str]]:
     return [(name, offer.spec.schemes[0]) for name in runners for offer in catalog.offers(BACKEND) if not offer.spec.crosses_processes]
 
 
-@pytest.mark.parametrize(("runner", "scheme"), impossible_pairs(), ids=lambda name: name)
+PAIRS = pytest.mark.parametrize(("runner", "scheme"), impossible_pairs(), ids=lambda name: name)
+
+
+@PAIRS
+def test_the_builder_refuses_it(runner: str, scheme: str) -> None:
+    builder = PynencBuilder().app_id("refused").custom_config(runner_cls=runner).backend(f"{scheme}://")
+    with pytest.raises(CapabilityError):
+        builder.build()
+
+
+@PAIRS
 def test_the_command_line_says_why(tmp_path: Path, runner: str, scheme: str) -> None:
     (tmp_path / "refused_app.py").write_text(APP.format(scheme=scheme))
     done = subprocess.run(

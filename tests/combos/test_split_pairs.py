@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from pynenc_testkit.projects import FAST, START, Project, make_project
 from pynenc_testkit.servers.redis import redis_url
 
 PAIRS = (("redis", "sqlite"), ("sqlite", "redis"))
-ALONE = "PYNENC_TEST_BACKEND" in os.environ  # one backend is installed, so there are no pairs
 
 
-@pytest.fixture(params=() if ALONE else PAIRS, ids="-".join)
+@pytest.fixture(params=PAIRS, ids="-".join)
 def project(request: pytest.FixtureRequest) -> Iterator[Project]:
     broker, state = request.param
     with fresh_place("{folder}") as folder:

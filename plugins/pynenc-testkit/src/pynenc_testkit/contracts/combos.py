@@ -11,7 +11,7 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationCancelledError
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import filled, fresh_place
+from pynenc_testkit.contracts.subject import all_filled, filled, fresh_place
 from pynenc_testkit.projects import FAST, START, Project, make_project
 from pynenc_testkit.stores import Background
 
@@ -27,6 +27,8 @@ class ComboContract:
     runner: ClassVar[str] = ""
     url: ClassVar[str] = ""
     """Where to store; `{folder}` stands for the project's directory, `{redis}` for a real server."""
+    beside: ClassVar[Mapping[str, object]] = {}
+    """Settings beside the URL, for what stores one half elsewhere: nested as in a configuration file, with the same placeholders."""
     crosses_processes: ClassVar[bool] = True
     slots: ClassVar[int] = 2
 
@@ -46,7 +48,8 @@ class ComboContract:
         """A project whose tasks are run by somebody."""
         with fresh_place("{folder}") as folder:
             section = {**FAST["runner"], **cls.settings()}
-            settings: dict[str, object] = {**FAST, "app_id": Path(folder).name, "runner_cls": cls.runner, "runner": section}
+            beside = all_filled(cls.beside, folder)
+            settings: dict[str, object] = {**FAST, **beside, "app_id": Path(folder).name, "runner_cls": cls.runner, "runner": section}
             project = make_project(Path(folder), filled(cls.url, folder), settings, cls.source())
             try:
                 if cls.crosses_processes:

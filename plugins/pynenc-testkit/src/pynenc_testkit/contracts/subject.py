@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pytest
 
@@ -37,6 +37,21 @@ def filled(url: str, folder: str | Path) -> str:
         if server in url:
             url = url.replace(server, start())
     return url.replace("{folder}", str(folder)).replace("{name}", Path(folder).name)
+
+
+def all_filled(settings: Mapping[str, object], folder: str | Path) -> dict[str, object]:
+    """Return settings, nested as in a configuration file, with every text filled in as a URL is."""
+    return {name: _filled_value(value, folder) for name, value in settings.items()}
+
+
+def _filled_value(value: object, folder: str | Path) -> object:
+    match value:
+        case str():
+            return filled(value, folder)
+        case Mapping():
+            return all_filled(cast("Mapping[str, object]", value), folder)
+        case _:
+            return value
 
 
 @pytest.mark.pynenc_contract
