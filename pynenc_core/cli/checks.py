@@ -83,16 +83,21 @@ def check_app(app: Pynenc) -> Iterator[Check]:
         return
     yield from _risks(app)
     yield from _health(app)
-    yield from _runners_and_work(app)
+    try:
+        yield from _runners_and_work(app)
+    except Exception as error:  # noqa: BLE001 - as below; what was found out stays found out
+        yield _failure("store", error)
 
 
 def _guarded(name: str, look: Callable[[], str]) -> Iterator[Check]:
     try:
         yield Check(name, "ok", look())
-    except PynencError as error:
-        yield Check(name, "wrong", str(error))
     except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything, and the report goes on
-        yield Check(name, "wrong", describe(error))
+        yield _failure(name, error)
+
+
+def _failure(name: str, error: Exception) -> Check:
+    return Check(name, "wrong", str(error) if isinstance(error, PynencError) else describe(error))
 
 
 def _versions() -> Iterator[str]:

@@ -72,14 +72,20 @@ class Session:
 
 
 class muted:  # noqa: N801 - used as a word of the language: `with muted()`
-    """Keeps warnings about plugins off the terminal while the block runs: they are shown in another way there."""
+    """Keeps warnings about plugins and stores off the terminal while the block runs: they are shown in another way there.
+
+    What a program has handlers for goes there all the same, but for the warnings about plugins.
+    """
 
     def __enter__(self) -> None:
         self._logger = logging.getLogger("pynenc.plugins")
         self._before = self._logger.disabled
         self._logger.disabled = True
+        self._nobody = logging.NullHandler()  # where there is no handler, the logging module itself prints warnings
+        logging.getLogger("pynenc").addHandler(self._nobody)
 
     def __exit__(self, *_: object) -> None:
+        logging.getLogger("pynenc").removeHandler(self._nobody)
         self._logger.disabled = self._before
 
 

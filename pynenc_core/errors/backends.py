@@ -36,10 +36,8 @@ class StoreFormatError(BackendError):
         return f"{self.store} has format {self.found}, this pynenc writes {self.supported}: run `pynenc store migrate` first"
 
 
-class StoreCorruptError(BackendError):
-    """The store is not what it should be: another program's file, or damaged."""
-
-    problem: str
+class StoreCorruptError(BackendUnavailableError):
+    """The store is not what it should be: another program's file, or damaged. A runner goes on trying: somebody may mend it."""
 
     def __str__(self) -> str:
         return (

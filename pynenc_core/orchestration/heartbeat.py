@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Signal
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.ports.absence import Absence
 
 _SIGNAL_LOOK = 0.8  # seconds: a running invocation is told within a second that it was cancelled
 
@@ -34,7 +35,8 @@ class Heartbeat:
         self.last_beat: float | None = None
         """When the latest one that the store answered was given, on the monotonic clock."""
         self._contact_since: float | None = None
-        self._away = False
+        name = f"runner {runner_id}"
+        self._absence = Absence(engine.logger, f"{name} cannot give its heartbeat", f"{name} gives its heartbeat again")
 
     @property
     def interval(self) -> float:
@@ -82,18 +84,14 @@ class Heartbeat:
     def _beat_on(self) -> None:
         next_beat = self._engine.clock.monotonic() + self.interval
         while not self._ended.wait(max(0.0, min(next_beat - self._engine.clock.monotonic(), _SIGNAL_LOOK))):
-            if not (self._busy() or self._away or self._engine.clock.monotonic() >= next_beat):
+            if not (self._busy() or self._absence.lasts or self._engine.clock.monotonic() >= next_beat):
                 continue  # what begins to run meanwhile must not wait for the next heartbeat
             try:
                 self.turn()
             except BackendUnavailableError as error:
-                if not self._away:
-                    self._engine.logger.warning("runner %s cannot give its heartbeat: %s", self._runner_id, error)
-                self._away = True
+                self._absence.note(error)
             except Exception:
                 self._engine.logger.exception("a heartbeat of runner %s failed; the next one is tried", self._runner_id)
             else:
-                if self._away:
-                    self._engine.logger.info("runner %s gives its heartbeat again", self._runner_id)
-                self._away = False
+                self._absence.over()
             next_beat = self._engine.clock.monotonic() + self.interval

@@ -12,6 +12,7 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Lease
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.heartbeat import Heartbeat
+from pynenc_core.ports.absence import Absence
 
 ROLE = "services"
 _EXECUTIONS = "service_execution"
@@ -48,7 +49,7 @@ class ServiceRole:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._lease: Lease | None = None
-        self._away = False
+        self._absence = Absence(engine.logger, "the background services wait for the store", "the background services can use the store again")
         self._last_turn: float | None = None
 
     @property
@@ -111,13 +112,11 @@ class ServiceRole:
             try:
                 self.turn()
             except BackendUnavailableError as error:
-                if not self._away:
-                    self._engine.logger.warning("the background services wait for the store: %s", error)
-                self._away = True
+                self._absence.note(error)
             except Exception:
                 self._engine.logger.exception("the background services had an error; they go on")
             else:
-                self._away = False
+                self._absence.over()
 
 
 def record_execution(engine: Engine, runner_id: str, start: float, end: float, name: str = ROLE) -> None:

@@ -12,6 +12,7 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.orchestration.circles import ask_youngest, circle_through
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.waiting import Interest
+from pynenc_core.ports.absence import Absence
 from pynenc_core.ports.control import Hold
 
 _SAFETY_LOOK = 5.0  # seconds: as for every wait, in case a notification was lost
@@ -52,7 +53,9 @@ class StoppedWaits:
         self._arrivals: Interest | None = None
         self._anew = False
         """Something else is to be waited for by now."""
-        self._away = False
+        name = f"runner {runner_id}"
+        waits = f"{name} waits for its store, and processes wait with it"
+        self._absence = Absence(engine.logger, waits, f"{name} looks after its waiting processes again")
         self._ended = False
         self._thread: threading.Thread | None = None
 
@@ -102,11 +105,9 @@ class StoppedWaits:
                 wanted = {each for wait in self._waits.values() for each in wait.hold.awaits}
             try:
                 self._watch(wanted)
-                self._away = False
+                self._absence.over()
             except BackendUnavailableError as error:
-                if not self._away:
-                    self._engine.logger.warning("runner %s waits for its store, and processes wait with it: %s", self._runner_id, error)
-                self._away = True
+                self._absence.note(error)
                 self._rest()
             except Exception:
                 self._engine.logger.exception("runner %s goes on waiting for results after an error", self._runner_id)

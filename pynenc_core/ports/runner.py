@@ -12,6 +12,7 @@ from pynenc_core.config import RunnerSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
 from pynenc_core.model import ChildReport, RunnerContext, Signal
+from pynenc_core.ports.absence import Absence
 from pynenc_core.ports.runtime import Duties, RunnerView, seconds
 from pynenc_core.ports.stopping import StopRequests
 
@@ -133,14 +134,15 @@ class RunnerLifecycle(StopRequests, ABC):
 
     def _loop(self) -> None:
         backoff = _BACKOFF_START
+        name = f"runner {self.runner_id}"
+        absence = Absence(self.logger, f"{name} waits for its store", f"{name} can use its store again")
         while self.running and not self.stops_asked:  # asked while it started: nothing may undo that
             self._round_began = time.monotonic()
             try:
                 self.runner_loop_iteration()
             except (BackendUnavailableError, ConnectionError) as error:
                 self._rounds_go_well = False
-                if backoff == _BACKOFF_START:
-                    self.logger.warning("runner %s waits for its store: %s", self.runner_id, error)
+                absence.note(error)
                 self.pause(backoff)
                 backoff = min(backoff * 2, _BACKOFF_MOST)
             except PynencError:
@@ -148,6 +150,7 @@ class RunnerLifecycle(StopRequests, ABC):
                 self.pause(self.conf.runner_loop_sleep_time_sec)  # the next iteration may meet the same one at once
             else:
                 backoff = _BACKOFF_START
+                absence.over()
                 self._rounds_go_well, self._round_ended = True, time.monotonic()
 
     def _say_goodbye(self, failure: BaseException | None) -> None:

@@ -133,11 +133,11 @@ def test_a_sentinel_names_the_primary_and_a_failover_is_followed(sentinel: Redis
     [
         ("redis://localhost?socket_timeuot=3", "did you mean socket_timeout"),
         ("redis://localhost?ssl=true", "no option is named 'ssl'"),
-        ("redis://localhost?socket_timeout=soon", "could not convert"),
+        ("redis://localhost?socket_timeout=soon", "socket_timeout is 'soon', which is no number"),
         ("redis+cluster://localhost?ssl=maybe", "neither true nor false"),
         ("redis+cluster://localhost/2", "database 0 only"),
         ("redis://a:1,b:2", "several servers"),
-        ("redis://:secret@localhost/one", "invalid literal"),
+        ("redis://:secret@localhost/one", "the database is 'one', which is no number"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, problem: str) -> None:

@@ -15,6 +15,7 @@ from pynenc_core.orchestration.executing.batching import PATIENCE, Shortness
 from pynenc_core.orchestration.executing.courier import Courier
 from pynenc_core.orchestration.executing.holdings import Holdings
 from pynenc_core.orchestration.executing.slots import Slots
+from pynenc_core.ports.absence import Absence
 from pynenc_core.ports.gauge import Gauge
 from pynenc_core.ports.transitions import change
 from pynenc_core.status import Status
@@ -58,6 +59,8 @@ class Claiming:
         self.rests_until = 0.0
         """Until when the claimer may well ask the store nothing: it waits for work or for a slot."""
         self._thread: threading.Thread | None = None
+        name = f"runner {context.runner_id}"
+        self._absence = Absence(engine.logger, f"{name} waits for its store", f"{name} can use its store again")
 
     def attach(
         self,
@@ -150,7 +153,7 @@ class Claiming:
                     return
             except BackendUnavailableError as error:
                 if not self._courier.given_up:
-                    self._engine.logger.warning("runner %s waits for its store: %s", self._context.runner_id, error)
+                    self._absence.note(error)
                     self._slots.rest(_NOT_ALLOWED_LOOK)
             except Exception:
                 self._engine.logger.exception("runner %s could not claim; it goes on", self._context.runner_id)
@@ -225,6 +228,7 @@ class Claiming:
         self.rests_until = self._engine.clock.monotonic() + timeout + _OVERDUE
         try:
             self._engine.dispatcher.await_work(self._settings.queues, timeout)  # no sign that the store answers: it may not be asked
+            self._absence.over()  # all the same: a claim went well before it, and what it needs of its own is there
         finally:
             self.rests_until = 0.0
             self._awaiting = False

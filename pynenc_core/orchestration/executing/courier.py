@@ -15,6 +15,7 @@ import attrs
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.model import Ask, Change, ClaimReply, InvocationRecord, Refusal, SettleReply
 from pynenc_core.orchestration.engine import Engine
+from pynenc_core.ports.absence import Absence
 from pynenc_core.ports.transitions import was_written_before
 
 _BACKOFF_START, _BACKOFF_MOST = 0.05, 5.0  # seconds between attempts while the store is away
@@ -50,6 +51,8 @@ class Courier:
         self._waiting: list[_Parcel] = []
         self._busy = False
         self._given_up = threading.Event()
+        store = f"the store of app {engine.app_id}"
+        self._absence = Absence(engine.logger, f"results wait for {store}", f"results reach {store} again")
         self.in_doubt = False
         """A call's reply was lost, so something may be owned here that nobody here knows of."""
 
@@ -120,13 +123,13 @@ class Courier:
             try:
                 reply = self._engine.dispatcher.settle(changes, ask=self._ask(want))
             except BackendUnavailableError as error:
-                if not tried:
-                    self._engine.logger.warning("results wait for the store of app %s: %s", self._engine.app_id, error)
+                self._absence.note(error)
                 tried = self.in_doubt = True
                 if self._given_up.wait(backoff):
                     raise
                 backoff = min(backoff * 2, _BACKOFF_MOST)
                 continue
+            self._absence.over()
             if tried:
                 reply = _forgive(changes, reply)
             written = [change for change, refusal in zip(changes, reply.refused, strict=True) if refusal is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 
 from pynenc_backend_redis import encoding
@@ -9,7 +10,7 @@ from pynenc_backend_redis.ear import Ear
 from pynenc_backend_redis.health import Health, examine
 from pynenc_backend_redis.keys import PREFIXES
 from pynenc_backend_redis.link import Link
-from pynenc_core.errors.backends import StoreFormatError
+from pynenc_core.errors.backends import StoreCorruptError, StoreFormatError
 from pynenc_core.model import FORMAT, Lease, RunnerBeat, Signal
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.ports.storage import CoordinationStorage
@@ -30,11 +31,14 @@ class RedisCoordination(CoordinationStorage):
     def prepare(self) -> None:
         """Look whether the server is what is needed, and whether its records can be read; say what its settings put at risk."""
         first, self.health = self.health is None, examine(self.link)
-        if first and self.health.risks:
-            self.app.logger.warning("%s", self.health.line)
+        if first:
+            self.app.logger.log(logging.WARNING if self.health.risks else logging.INFO, "%s", self.health.line)
         key = f"{self.link.prefix}{PREFIXES['FORMAT']}"
         if not self.link.call("SET", key, FORMAT, "NX"):
-            found = int(self.link.call("GET", key) or FORMAT)
+            stored = self.link.call("GET", key) or str(FORMAT).encode()
+            if not stored.isdigit():
+                raise StoreCorruptError(self.link.place.server, f"the key {key} holds no number: something else writes there")
+            found = int(stored)
             if found != FORMAT:
                 raise StoreFormatError(self.link.place.server, found, FORMAT)
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
+
 from redis import exceptions as redis
 
 from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError
 from pynenc_core.redaction import redact_text
 
 _LOGIN = "give user and password in the URL: redis://user:password@host"
+_RIGHTS = "ACL SETUSER user ~{pynenc:* &{pynenc:* +@all -@admin"
 _CLUSTER = "name it as redis+cluster://, which asks the node that keeps this app"
+_FORBIDDEN = ("NOPERM", "no permissions", "The user executing the script can't")
+_SCRIPT = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.?")
+_OVER_TLS = "Redis server rediss://"
+_NO_SENTINEL = "name the port of a sentinel, 26379 as a rule, or the server itself as redis://"
+_TLS = (
+    ("mismatch, certificate is not valid", "its certificate is made out to another name", "name the server in the URL as its certificate does"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted", "name who signed it in the URL: ?ssl_ca_certs=file.pem"),
+    ("SSL", "TLS could not be agreed on", "look whether this port speaks TLS; one that does not is named as redis://"),
+)
+_NO_TLS = "see whether it runs; a port that does not speak TLS does not answer either, and is named as redis://"
 _TELLING = (
     ("WRONGPASS", "it refuses this user or password", _LOGIN),
     ("invalid username-password", "it refuses this user or password", _LOGIN),
@@ -16,8 +29,7 @@ _TELLING = (
     ("without any password configured", "a password was given, and it has none", "leave the password out of the URL"),
     ("NOAUTH", "it asks for a password", _LOGIN),
     ("Authentication required", "it asks for a password", _LOGIN),
-    ("NOPERM", "this user may not do what is needed", "allow it all commands and channels for the keys {pynenc:*"),
-    ("no permissions", "this user may not do what is needed", "allow it all commands and channels for the keys {pynenc:*"),
+    ("unauthenticated", "it asks for a password", _LOGIN),
     ("READONLY", "it is a read-only replica", "name the primary, or redis+sentinel:// with the name of the service"),
     ("read only replica", "it is a read-only replica", "name the primary, or redis+sentinel:// with the name of the service"),
     ("MASTERDOWN", "it is a replica without its primary", "wait for the primary, or name it"),
@@ -32,6 +44,9 @@ _TELLING = (
     ("CROSSSLOT", "it is one node of a cluster", _CLUSTER),
     ("CLUSTERDOWN", "its cluster is not complete", "look at CLUSTER INFO, and wait"),
     ("TRYAGAIN", "its cluster is moving this app's keys", "wait"),
+    ("cluster support disabled", "it is no cluster", "name it as redis:// or rediss://"),
+    ("command 'SENTINEL'", "it is no sentinel", _NO_SENTINEL),
+    ("command `SENTINEL`", "it is no sentinel", _NO_SENTINEL),
     ("max number of clients", "it accepts no more clients", "raise maxclients, or run fewer processes"),
     ("DB index is out of range", "it has no database of that number", "name another one in the URL"),
     ("unknown command", "it lacks a command that is needed", "use Redis 6.2 or newer, or Valkey"),
@@ -44,6 +59,9 @@ def translated(error: BaseException, server: str) -> BackendError:
     if isinstance(error, BackendError):
         return error
     store = server
+    text = _SCRIPT.sub("", text)  # of use to nobody
+    if isinstance(error, redis.NoPermissionError) or any(each in text for each in _FORBIDDEN):
+        return BackendUnavailableError(store, f"this user may not do what is needed ({text})", f"allow it: {_RIGHTS}")
     if "WRONGTYPE" in text or "wrong kind of value" in text:
         return StoreCorruptError(store, "a key of this app has another type: something else writes there")
     if isinstance(error, redis.MovedError | redis.AskError):
@@ -51,7 +69,15 @@ def translated(error: BaseException, server: str) -> BackendError:
     for telling, problem, remedy in _TELLING:
         if telling in text:
             return BackendUnavailableError(store, problem, remedy)
-    remedy = "see whether it runs, and look at host, port and TLS in the URL"
+    return BackendUnavailableError(store, *_of_connection(error, text, tls=server.startswith(_OVER_TLS)))
+
+
+def _of_connection(error: BaseException, text: str, *, tls: bool) -> tuple[str, str]:
+    """Return problem and remedy where the server said nothing that is known."""
+    for telling, problem, remedy in _TLS:
+        if telling in text:
+            return f"{problem} ({text})", remedy
+    remedy = _NO_TLS if tls else "see whether it runs, and look at host, port and TLS in the URL"
     if isinstance(error, redis.TimeoutError | TimeoutError):
         problem = f"it does not answer ({text})"
     elif isinstance(error, redis.InvalidResponse):
@@ -60,4 +86,4 @@ def translated(error: BaseException, server: str) -> BackendError:
         problem, remedy = f"it refuses a command ({text})", "look at its log"
     else:
         problem = f"the connection failed ({text})"
-    return BackendUnavailableError(store, problem, remedy)
+    return problem, remedy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -15,6 +16,7 @@ from pynenc_core.ports.runtime import StoreView
 from pynenc_core.redaction import redact_url
 
 _PORT, _SENTINEL_PORT = 6379, 26379
+_QUOTING = "its port is no number, or its password is not quoted: @, :, / and ? are written there as %40, %3A, %2F and %3F"
 _TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -39,6 +41,7 @@ _TLS: dict[str, Callable[[str], object]] = {
     "ssl_keyfile": str,
     "ssl_password": str,
 }
+_FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 _OF_SCHEME: dict[str, dict[str, Callable[[str], object]]] = {
     "redis": {},
     "rediss": _TLS,
@@ -83,9 +86,8 @@ def locate(app: StoreView, part: str) -> Place:
     shown = redact_url(url)
     try:
         return _read(url, shown, settings)
-    except (ValueError, KeyError) as error:
-        detail = f"{error.args[0]!r} is neither true nor false" if isinstance(error, KeyError) else str(error)
-        raise InvalidSettingError("redis", "url", detail, shown) from None
+    except ValueError as error:
+        raise InvalidSettingError("redis", "url", str(error), shown) from None
 
 
 def _read(url: str, shown: str, settings: RedisSettings) -> Place:
@@ -93,6 +95,8 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
     if parts.scheme not in _OF_SCHEME:
         problem = f"a URL begins with one of {', '.join(f'{each}://' for each in _OF_SCHEME)}"
         raise ValueError(problem)
+    if parts.scheme != "unix" and "@" in parts.path + parts.fragment + "".join(name for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError(_QUOTING)  # that a part of the password would be taken for: nothing of it is repeated
     arguments: dict[str, Any] = {
         "socket_connect_timeout": settings.connect_timeout_sec,
         "socket_timeout": settings.reply_timeout_sec,
@@ -120,7 +124,7 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
         }
         place = attrs.evolve(place, service=service, sentinel=known)
     if path:
-        arguments["db"] = int(path[0])
+        arguments["db"] = _value("the database", int, path[0])
     if parts.scheme == "redis+cluster" and arguments["db"]:
         raise ValueError("a cluster has database 0 only")
     return attrs.evolve(place, hosts=hosts)
@@ -135,10 +139,24 @@ def _options(parts: SplitResult) -> dict[str, object]:
             meant = f"; did you mean {near[0]}?" if near else f"; known for {parts.scheme}:// are {', '.join(sorted(known))}"
             problem = f"no option is named {name!r}{meant}"
             raise ValueError(problem)
-        found[name] = known[name](value)
+        if name in _FILES and not Path(value).is_file():
+            problem = f"{name} names no file: {value}"
+            raise ValueError(problem)
+        found[name] = _value(name, known[name], value)
     return found
+
+
+def _value(name: str, kind: Callable[[str], object], text: str) -> object:
+    try:
+        return kind(text)
+    except (ValueError, KeyError):
+        problem = f"{name} is {text!r}, which is {'neither true nor false' if kind is _truth else 'no number'}"
+        raise ValueError(problem) from None
 
 
 def _host(text: str, port: int) -> tuple[str, int]:
     found = urlsplit(f"//{text}")
-    return found.hostname or "localhost", found.port or port
+    try:
+        return found.hostname or "localhost", found.port or port
+    except ValueError:
+        raise ValueError(_QUOTING) from None
