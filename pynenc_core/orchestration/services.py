@@ -49,7 +49,8 @@ class ServiceRole:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._lease: Lease | None = None
-        self._absence = Absence(engine.logger, "the background services wait for the store", "the background services can use the store again")
+        name = "the background services"
+        self._absence = Absence(engine.logger, f"{name} wait for the store", f"{name} can use the store again")
         self._last_turn: float | None = None
 
     @property

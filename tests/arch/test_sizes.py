@@ -15,7 +15,7 @@ from arch import source
 PLUGIN_LINES = {
     "pynenc-backend-memory": 700,
     "pynenc-backend-mongo": 1700,
-    "pynenc-backend-redis": 1480,
+    "pynenc-backend-redis": 1600,
     "pynenc-backend-sqlite": 1600,
     "pynenc-runner-thread": 150,
 }

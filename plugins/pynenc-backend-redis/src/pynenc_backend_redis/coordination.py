@@ -37,7 +37,8 @@ class RedisCoordination(CoordinationStorage):
         if not self.link.call("SET", key, FORMAT, "NX"):
             stored = self.link.call("GET", key) or str(FORMAT).encode()
             if not stored.isdigit():
-                raise StoreCorruptError(self.link.place.server, f"the key {key} holds no number: something else writes there")
+                problem = f"the key {key} holds no number: something else writes there"
+                raise StoreCorruptError(self.link.place.server, problem)
             found = int(stored)
             if found != FORMAT:
                 raise StoreFormatError(self.link.place.server, found, FORMAT)

@@ -55,7 +55,7 @@ def examine(link: Link) -> Health:
     if "aof_enabled" not in info:
         unknown = "this user may not ask for INFO: see yourself that appendonly is on and maxmemory-policy is noeviction"
         return Health(link.place.server, (shown,), (unknown,), "")
-    set_to = {**{name: "" for name in ("appendfsync", "save")}, **_config(link)}
+    set_to = {"appendfsync": "", "save": "", **_config(link)}
     appendonly, policy = info["aof_enabled"] == "1", info.get("maxmemory_policy", "noeviction")
     flushed = f" ({set_to['appendfsync']})" if appendonly and set_to["appendfsync"] else ""
     settings = (shown, f"appendonly {'yes' if appendonly else 'no'}{flushed}", f"maxmemory-policy {policy}")

@@ -17,7 +17,7 @@ _SCRIPT = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.?")
 _OVER_TLS = "Redis server rediss://"
 _NO_SENTINEL = "name the port of a sentinel, 26379 as a rule, or the server itself as redis://"
 _TLS = (
-    ("mismatch, certificate is not valid", "its certificate is made out to another name", "name the server in the URL as its certificate does"),
+    ("mismatch, certificate is not valid", "its certificate is made out to another name", "name it in the URL as that does"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted", "name who signed it in the URL: ?ssl_ca_certs=file.pem"),
     ("SSL", "TLS could not be agreed on", "look whether this port speaks TLS; one that does not is named as redis://"),
 )

@@ -95,7 +95,8 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
     if parts.scheme not in _OF_SCHEME:
         problem = f"a URL begins with one of {', '.join(f'{each}://' for each in _OF_SCHEME)}"
         raise ValueError(problem)
-    if parts.scheme != "unix" and "@" in parts.path + parts.fragment + "".join(name for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if parts.scheme != "unix" and "@" in "".join((parts.path, parts.fragment, *names)):
         raise ValueError(_QUOTING)  # that a part of the password would be taken for: nothing of it is repeated
     arguments: dict[str, Any] = {
         "socket_connect_timeout": settings.connect_timeout_sec,
