@@ -82,6 +82,15 @@ class StoppedWaits:
             over, self._over = self._over, []
         return over
 
+    def look(self) -> None:
+        """Ask the store at once, whether or not it has told its news already. Raises BackendUnavailableError."""
+        with self._changed:
+            wanted = self._wanted()
+        if wanted:
+            arrivals = Interest(self._engine.state, self._engine.clock, wanted)
+            self._note(arrivals.news(0.0, 0.0))
+            arrivals.close()
+
     def close(self) -> None:
         """End the thread."""
         with self._changed:
@@ -102,7 +111,7 @@ class StoppedWaits:
                 if self._ended:
                     return
                 self._anew = False
-                wanted = {each for wait in self._waits.values() for each in wait.hold.awaits}
+                wanted = self._wanted()
             try:
                 self._watch(wanted)
                 self._absence.over()
@@ -112,6 +121,9 @@ class StoppedWaits:
             except Exception:
                 self._engine.logger.exception("runner %s goes on waiting for results after an error", self._runner_id)
                 self._rest()
+
+    def _wanted(self) -> set[str]:
+        return {each for wait in self._waits.values() for each in wait.hold.awaits}
 
     def _rest(self) -> None:
         with self._changed:

@@ -20,6 +20,7 @@ from pynenc_core.orchestration.executing.claiming import Claiming
 from pynenc_core.orchestration.executing.coroutine_waits import CoroutineWaits
 from pynenc_core.orchestration.executing.coroutines import close_loop
 from pynenc_core.orchestration.executing.courier import Courier
+from pynenc_core.orchestration.executing.draining import drain
 from pynenc_core.orchestration.executing.execution import Execution
 from pynenc_core.orchestration.executing.holdings import Holdings
 from pynenc_core.orchestration.executing.pausing import Pausing
@@ -33,7 +34,6 @@ from pynenc_core.ports.runtime import Hold
 from pynenc_core.status import OWNED
 
 _LAST_WORDS = 5.0  # seconds for which a stopping executor tries to reach a store that is away
-_HURRY_LOOK = 0.1  # seconds between looks at `hurry`, which is set by somebody who does not know our condition
 
 
 class ThreadExecutor:
@@ -115,17 +115,10 @@ class ThreadExecutor:
     def drain(self, grace: float, hurry: threading.Event) -> int:
         """Wait up to `grace` seconds (or until `hurry`) for what runs, hand back the rest; return how many went back.
 
-        What waits for others is handed back as soon as nothing runs here: it might wait for ever. Nobody waits for what
-        was cancelled and does not end: its outcome counts no more.
+        What waits for others is handed back as soon as nothing runs here: it might wait for ever.
         """
         self.stop_claiming()
-        deadline = self._engine.clock.monotonic() + grace
-        with self._slots.changed:
-            while self._slots.taken > self._holdings.still_at_it() and not hurry.is_set():
-                left = deadline - self._engine.clock.monotonic()
-                if left <= 0:
-                    break
-                self._slots.changed.wait(min(left, _HURRY_LOOK))
+        drain(self._engine, self._slots, self._holdings, grace, hurry)
         jobs = self._holdings.jobs()
         handed = [*self._settling.unload(), *self._holdings.abandon_all()]
         for job in jobs:

@@ -181,6 +181,12 @@ class ProcessRunner(WorkersRunner):
         """Return whether anything runs; what waits for others is not waited for then, since it might wait for ever."""
         with suppress(PynencError):  # the store is away: what is dead then is looked at once more at the end
             self._see_to_processes()
+            if not self._anything_runs():  # the last one to end may be what another waits for, and the news of it on the way
+                self._waits.look()
+                self._see_to_processes()
+        return self._anything_runs()
+
+    def _anything_runs(self) -> bool:
         return any(member.child.alive and not member.held for member in self._members.values())
 
     def _bury_the_last(self) -> None:
