@@ -147,6 +147,10 @@ class StoppedWaits(Protocol):
         """Return the waits that are over since the last call: process, number, and what is final."""
         ...
 
+    def look(self) -> None:
+        """Ask the store at once, whether or not it has told its news already. Raises BackendUnavailableError."""
+        ...
+
     def close(self) -> None:
         """End; tolerant of being called twice."""
         ...

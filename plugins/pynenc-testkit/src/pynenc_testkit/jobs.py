@@ -268,3 +268,9 @@ async def async_asked_to_end(name: str, seconds: float) -> str:
 def waits(name: str, seconds: float) -> str:
     """Wait for a task that takes time, under a hard limit that does not count that."""
     return hold(name, seconds).result
+
+
+@app.task
+def await_gate(name: str) -> str:
+    """Wait for the task that runs until the file `gate` is there."""
+    return wait_for_gate(name).result

@@ -132,6 +132,17 @@ class StopRules(RunnerSubject):
         assert project.ledger() == ["+ runs", "- runs"]
         assert runs.record.state.interruptions == 0
 
+    def test_what_waits_ends_with_a_result_that_comes_during_the_grace(self, projects: MakeProject) -> None:
+        project = projects(1)
+        runner = project.start()
+        waits = project.jobs.await_gate("runs")
+        project.noted("+ runs")
+        runner.ask_to_stop()
+        eventually(lambda: "sigterm" in runner.log.read_text(), "the report of the stop", START)
+        project.open_gate()
+        assert runner.wait() == 0
+        assert (waits.status, waits.record.state.interruptions) == (Status.SUCCESS, 0)
+
     def test_what_does_not_end_in_time_is_handed_back_and_runs_elsewhere(self, projects: MakeProject) -> None:
         project = projects(1, grace_period_sec=0.3)
         runner = project.start()
