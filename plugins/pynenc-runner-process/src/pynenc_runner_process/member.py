@@ -37,11 +37,6 @@ class Member:
         self.stopped = False
 
     @property
-    def runner_id(self) -> str:
-        """The id under which it owns its invocation."""
-        return self.child.runner_id
-
-    @property
     def takes_slot(self) -> bool:
         """Whether its invocation runs."""
         return self.phase is Phase.RUNNING and not self.holds
@@ -119,7 +114,3 @@ class Members(dict[str, Member]):
     def ready(self) -> Member | None:
         """One that can run something now; None when there is none."""
         return next((member for member in self.values() if member.phase is Phase.READY), None)
-
-    def of(self, invocation_id: str) -> list[Member]:
-        """Return those that were given an invocation."""
-        return [member for member in self.values() if member.invocation_id == invocation_id]

@@ -20,7 +20,7 @@ from pynenc_core.ports.workers_runner import WorkersRunner
 from pynenc_runner_process.member import Member, Members, Phase
 
 _MOST_WAITING = 64  # processes; spec section 4
-_LOOK = 0.5  # seconds between looks at the processes while anything runs, should the end of one not have been told
+_ENDS_WITHIN = 0.5  # seconds after its last word; a process that then still lives can neither be told anything nor tell anything
 
 
 class ProcessRunner(WorkersRunner):
@@ -65,8 +65,8 @@ class ProcessRunner(WorkersRunner):
 
     def _rest(self) -> None:
         """Block until there is something to do."""
-        delay, far = self._starts.delay, float("inf")  # nothing tells when processes may be started again
-        timeout = min(self.conf.idle_claim_timeout_sec, _LOOK if self._members.running else far, delay if delay > 0.0 else far)
+        delay = self._starts.delay  # nothing tells when processes may be started again
+        timeout = min(self.conf.idle_claim_timeout_sec, delay if delay > 0.0 else float("inf"))
         if not self._can_claim():
             self.pause(timeout)
         elif not self._may_find_work:
@@ -113,7 +113,7 @@ class ProcessRunner(WorkersRunner):
             for each in lines:
                 self._said.put((child.runner_id, REPORT.decode(each)))
             self.wake()
-        if not child.wait(_LOOK):  # it lives, and can neither be told anything nor tell anything
+        if not child.wait(_ENDS_WITHIN):
             child.kill()
 
     def _listen(self) -> None:
@@ -131,7 +131,7 @@ class ProcessRunner(WorkersRunner):
                 self._waits.drop(runner_id, report.goes_on)
         while not self._requests.empty():
             asked = self._requests.get()
-            for member in self._members.of(asked.invocation_id):
+            for member in [each for each in self._members.values() if each.invocation_id == asked.invocation_id]:
                 member.deliver(asked)
 
     def _hold(self, member: Member, hold: Hold) -> None:
@@ -139,7 +139,7 @@ class ProcessRunner(WorkersRunner):
             member.resume(hold.number, (), refused_above=self._most_waiting)
             return
         member.hold(hold)
-        self._waits.add(member.runner_id, member.invocation_id, hold)
+        self._waits.add(member.child.runner_id, member.invocation_id, hold)
 
     def _resume(self) -> None:
         """Let those go on whose waits are over, in that order, each when there is a slot for it."""
