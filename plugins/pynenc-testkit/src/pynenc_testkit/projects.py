@@ -25,10 +25,10 @@ from pynenc_testkit.stores import PATIENCE, eventually
 START = PATIENCE * 3
 """Seconds that a runner may take to start, and what it runs to end, on a busy machine."""
 FAST: Mapping[str, Mapping[str, object]] = {
-    "runner": {"heartbeat_interval_sec": 0.2, "runner_considered_dead_after_minutes": 1.0 / 60, "idle_claim_timeout_sec": 1.0},
+    "runner": {"heartbeat_interval_sec": 0.2, "runner_considered_dead_after_minutes": 2.0 / 60, "idle_claim_timeout_sec": 1.0},
     "orchestrator": {"atomic_service_check_interval_minutes": 0.2 / 60},
 }
-"""A lease of 1 s, so that a test sees its end."""
+"""A lease of 2 s, so that a test sees its end, and a machine with much to do does not."""
 _numbers = itertools.count(1)
 
 
