@@ -29,10 +29,6 @@ DIST = ROOT / "dist"
 PYTHONS = ("3.11", "3.12", "3.13")
 PLUGINS = tuple(sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")))
 CONTRACTS = tuple(name for name in PLUGINS if name != "pynenc-testkit")
-# These need a server, which not every machine has yet: `contract` and `combos` test them, `everything` goes without (issue 4).
-SERVED = ("pynenc-backend-mongo", "pynenc-backend-redis")
-LOCAL = tuple(name for name in PLUGINS if name not in SERVED)
-ON_SERVERS = (*tuple(sorted((ROOT / "tests" / "combos").glob("test_redis_*.py"))), ROOT / "tests" / "combos" / "test_split_pairs.py")
 RUNNERS = tuple(name.removeprefix("pynenc-runner-") for name in PLUGINS if name.startswith("pynenc-runner-"))
 BACKENDS = tuple(name.removeprefix("pynenc-backend-") for name in PLUGINS if name.startswith("pynenc-backend-"))
 SPLIT = ("redis+mongo", "redis+sqlite")  # the queue in the first, the records in the second
@@ -217,12 +213,13 @@ def combos(session: nox.Session, runner: str, backend: str) -> None:
 @nox.session(python=PYTHONS, requires=["build"])
 def everything(session: nox.Session) -> None:
     """All wheels in one environment, third parties' too: all tests but the long ones; the long ones are in `faults`."""
-    _install(session, *LOCAL, *THIRD_PARTIES, tools=_group("test"))
-    tests = [ROOT / "tests" / name for name in ("unit", "kit", "combos")]
-    contracts = [ROOT / "plugins" / name / "tests" for name in LOCAL if name in CONTRACTS]
-    elsewhere = [f"--ignore={path}" for path in ON_SERVERS]
-    # Most of these wait for processes: two at a time. Faults have bounds on time, and the machine for themselves.
-    _pytest(session, *tests, *contracts, *elsewhere, "-m", "not full", "-n", "2", "--dist", "worksteal", "--durations=15", "--maxfail=20")
+    _install(session, *PLUGINS, *THIRD_PARTIES, tools=_group("test"))
+    tests = [ROOT / "tests" / name for name in ("unit", "kit", "combos", "docs")]
+    contracts = [ROOT / "plugins" / name / "tests" for name in CONTRACTS]
+    # Most of these wait, for processes and servers: twice as many at a time as there are cores. Faults have bounds on time, and
+    # the machine for themselves.
+    at_once = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal")
+    _pytest(session, *tests, *contracts, "-m", "not full", *at_once, "--durations=15", "--maxfail=20")
     _pytest(session, ROOT / "tests" / "faults", "-m", "not full", "--durations=15")
 
 

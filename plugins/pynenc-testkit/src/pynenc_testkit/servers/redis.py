@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import os
 import shutil
@@ -21,6 +22,7 @@ VARIABLE = "PYNENC_TEST_REDIS_URL"
 """The URL of a running server to test against; its database is written to, under apps of the tests' own."""
 _NAMES = ("redis-server", "valkey-server")
 _INSTALL = ("apt-get", "install", "-y", "--no-install-recommends", "redis-server")
+_UPDATE = ("apt-get", "update")
 
 
 class RedisServer:
@@ -78,12 +80,27 @@ class RedisServer:
 def binary() -> str:
     """Return the path of a server, installed first where that is possible; else fails the test and says how to get one."""
     found = _found()
+    said = ""
     if not found and hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(_INSTALL, check=False, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-        found = _found()
+        found, said = _installed()
     if not found:
-        pytest.fail(f"no {' or '.join(_NAMES)} is on PATH: {' '.join(_INSTALL)}, or name a running one in {VARIABLE}", pytrace=False)
+        advice = f"no {' or '.join(_NAMES)} is on PATH: {' '.join(_INSTALL)}, or name a running one in {VARIABLE}"
+        pytest.fail(f"{advice}\n{said}".rstrip(), pytrace=False)
     return found
+
+
+@functools.cache  # one that cannot be had is not asked for by each test
+def _installed() -> tuple[str, str]:
+    """Install a server; return its path, and what was said where there is none."""
+    with (Path(tempfile.gettempdir()) / "pynenc-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes that test beside each other come here together
+        said, environment = "", {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (_INSTALL, _UPDATE, _INSTALL):  # a new machine has no lists yet, and one with old ones asks for what is gone
+            if found := _found():
+                return found, ""
+            ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+            said = f"{' '.join(command)} said: {(ran.stderr or ran.stdout)[-500:]}"
+    return _found(), said
 
 
 def _found() -> str:
