@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -27,6 +28,7 @@ def collection(url: str) -> Iterator[Callable[[str], Any]]:
     with pymongo.MongoClient[dict[str, Any]](url) as client:
         database = client.get_default_database()
 
+        @functools.cache
         def named(name: str) -> Any:
             (full,) = [each for each in database.list_collection_names() if each.endswith(f"_{name}")]
             return database[full]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import attrs
@@ -26,22 +27,19 @@ CHOKES = ("pynenc_backend_mongo.database:Database.call",)
 class MongoRaw:
     """Looks into the database with a client of its own."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, client: pymongo.MongoClient[dict[str, Any]]) -> None:
+        self._database = client.get_default_database()
 
     def dump(self) -> object:
         """Return every document of every collection."""
-        with pymongo.MongoClient[dict[str, Any]](self._url) as client:
-            database = client.get_default_database()
-            return {name: sorted(database[name].find(), key=lambda each: str(each["_id"])) for name in database.list_collection_names()}
+        found = {name: list(self._database[name].find()) for name in self._database.list_collection_names()}
+        return {name: sorted(documents, key=lambda each: str(each["_id"])) for name, documents in found.items()}
 
     def set_format(self, number: int) -> None:
         """Write another format number."""
-        with pymongo.MongoClient[dict[str, Any]](self._url) as client:
-            database = client.get_default_database()
-            for name in database.list_collection_names():
-                if name.endswith("_meta"):
-                    database[name].update_one({"_id": "store"}, {"$set": {"format": number}})
+        for name in self._database.list_collection_names():
+            if name.endswith("_meta"):
+                self._database[name].update_one({"_id": "store"}, {"$set": {"format": number}})
 
 
 class Mongo:
@@ -58,8 +56,9 @@ class Mongo:
         return open_installed(attrs.evolve(app, settings={MongoSettings: MongoSettings(server_time=False)}))
 
     @pytest.fixture
-    def raw(self, place: str) -> Raw:
-        return MongoRaw(place)
+    def raw(self, place: str) -> Iterator[Raw]:
+        with pymongo.MongoClient[dict[str, Any]](place) as client:
+            yield MongoRaw(client)
 
 
 class TestState(Mongo, StateContract):

@@ -122,8 +122,10 @@ class MongoCoordination(CoordinationStorage):
 
     def holders(self, keys: Collection[str]) -> Mapping[str, int]:
         """Return how many live holders each key has."""
-        owned = {key: {"labels": label("limit_key", key), "phase": OWN} for key in keys}
-        return {key: int(self.database.call(layout.INVOCATIONS, "count_documents", wanted)) for key, wanted in owned.items()}
+        labels = {key: label("limit_key", key) for key in keys}
+        owned = {"labels": {"$in": sorted(labels.values())}, "phase": OWN}
+        live = self.database.find(layout.INVOCATIONS, owned, {"labels": 1}) if labels else []
+        return {key: sum(wanted in each["labels"] for each in live) for key, wanted in labels.items()}
 
 
 def _id(kind: str, key: str) -> str:

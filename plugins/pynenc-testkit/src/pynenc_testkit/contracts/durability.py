@@ -103,6 +103,7 @@ class DurableContract(StorageSubject):
             elif not self.one_step:
                 finish_part(after, name, key, OPERATIONS[name])
             assert_whole(after, name, key)
+            after.state.purge()
             after.close()
             return code
 

@@ -131,8 +131,9 @@ def finish_part(store: Store, name: str, key: str, operation: Operation) -> None
 
 
 def _situations(store: Store) -> Iterator[tuple[int, str]]:
-    """Yield the number of each driver call to cut, with the name of a situation made for it."""
+    """Yield the number of each driver call to cut, with the name of a situation made for it in an empty store."""
     for cut_at in range(1, 200):
+        store.state.purge()
         prepare_situation(store, f"n{cut_at}")
         yield cut_at, f"n{cut_at}"
 

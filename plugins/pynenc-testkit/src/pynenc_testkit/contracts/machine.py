@@ -55,11 +55,19 @@ class StorageMachine(RuleBasedStateMachine):
         for store in self.stores:
             store.state.prepare()
         self.model = ModelStore(MOST)
-        self.made = 0
+        self.made = self.looks = 0
         self.stale: list[tuple[str, Expect]] = []
 
     def teardown(self) -> None:
-        """Close the store."""
+        """Compare everything once more, and close the store."""
+        try:
+            if getattr(self, "stores", ()):
+                for look in (self._counts, self._histories, self._holders):
+                    look(self.stores[0])
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         for store in getattr(self, "stores", ()):
             store.close()
         if hasattr(self, "cleanup"):
@@ -170,10 +178,11 @@ class StorageMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_as_the_model(self) -> None:
-        """Compare every record, index and history."""
+        """Compare every record, and in turn what is counted, told of the past, and held."""
         if not hasattr(self, "stores"):
             return
-        store = self.stores[self.made % 2]
+        self.looks += 1
+        store = self.stores[self.looks % 2]
         known = self.model.invocations
         got = {each.invocation_id: each for each in store.state.find(Query(), limit=1000)}
         seen = {
@@ -181,9 +190,18 @@ class StorageMachine(RuleBasedStateMachine):
             for name, each in got.items()
         }
         assert seen == {name: (each.status, each.owner, each.claim, each.attempts, each.crashes) for name, each in known.items()}
+        looks = (self._counts, self._histories, self._holders)
+        looks[self.looks % 3](store)
+
+    def _counts(self, store: Store) -> None:
         assert store.state.count(Query()) == self.model.counts()
+
+    def _histories(self, store: Store) -> None:
+        known = self.model.invocations
         histories = store.state.history(list(known))
         assert {name: statuses(entries) for name, entries in histories.items()} == {name: each.path for name, each in known.items()}
+
+    def _holders(self, store: Store) -> None:
         held = store.state.holders(["k", "l"])
         assert {key: held.get(key, 0) for key in "kl"} == {key: self.model.holders(key) for key in "kl"}
 
