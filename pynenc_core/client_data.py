@@ -121,9 +121,9 @@ class ClientDataStore:
         """Return the payload of each argument by name, and the blobs to store with them, each once; see `pack`."""
         blobs: list[Blob] = []
         payloads = tuple(
-            (where.parameter, self.pack(data, where, blobs, ttl=ttl, inline=where.parameter in inline)) for where, data in encoded
+            [(where.parameter, self.pack(data, where, blobs, ttl=ttl, inline=where.parameter in inline)) for where, data in encoded]
         )
-        return payloads, tuple({blob.key: blob for blob in blobs}.values())
+        return payloads, tuple({blob.key: blob for blob in blobs}.values()) if blobs else ()
 
     def unpack(self, payload: Payload, where: Where, fetch: Fetch) -> bytes:
         """Return the encoded value that a payload stands for; see `unpack_all`."""

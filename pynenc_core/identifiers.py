@@ -12,6 +12,8 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower cas
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)  # ten bits at a time halves the work of spelling a number
 _RANDOM_BITS = 82
 _TAIL_MASK = (1 << _RANDOM_BITS) - 1
+_LOW_BITS = 20
+_LOW_MASK = (1 << _LOW_BITS) - 1
 _LAST_MILLISECOND = (1 << 48) - 1  # in the year 10889
 
 
@@ -28,26 +30,31 @@ class SortableIds:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._millisecond = 0
-        self._tail = 0
+        self._millisecond = -1
+        self._number = 0
+        self._head = ""
+        """The number as it is spelt, without its last four characters: it lasts for many ids."""
 
     def new(self) -> str:
         """Return the next id; never one that was returned before."""
         with self._lock:
             now = int(self._clock() * 1000)
-            if now > self._millisecond:
+            same = now <= self._millisecond
+            if same:
+                self._number += 1
+            else:
                 self._millisecond = now
                 # The top bit starts at zero, so that counting upwards cannot overflow within a millisecond.
-                self._tail = int.from_bytes(os.urandom(11), "big") & (_TAIL_MASK >> 1)
-            else:
-                self._tail += 1
-            number = (self._millisecond << _RANDOM_BITS) | self._tail
-        return _spell(number, 13)
+                self._number = (now << _RANDOM_BITS) | (int.from_bytes(os.urandom(11), "big") & (_TAIL_MASK >> 1))
+            low = self._number & _LOW_MASK
+            if not same or not low:
+                self._head = _spell(self._number >> _LOW_BITS, 11)
+            return self._head + _PAIRS[low >> 10] + _PAIRS[low & 1023]
 
     def forget_after_fork(self) -> None:
         """Start a new random tail, so that a forked child does not count on where its parent does."""
         self._lock = threading.Lock()
-        self._millisecond = 0
+        self._millisecond = -1
 
 
 _ids = SortableIds()

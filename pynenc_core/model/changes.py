@@ -35,6 +35,11 @@ class NewInvocation:
     due: float | None = None
     """Not claimed before this instant (seconds since 1970, the store's clock); it begins as SCHEDULED."""
 
+    @property
+    def status(self) -> Status:
+        """The status it begins in."""
+        return Status.REGISTERED if self.due is None else Status.SCHEDULED
+
 
 @attrs.frozen(kw_only=True)
 class Batch:
@@ -139,8 +144,7 @@ class Mark:
 
 def registered(new: NewInvocation, now: float) -> tuple[InvocationRecord, InvocationHistory]:
     """Return the first record of a new invocation, and its first history entry."""
-    status = Status.REGISTERED if new.due is None else Status.SCHEDULED
-    dto = new.invocation
+    dto, status = new.invocation, new.status
     state = State(status=status, due=new.due, seq=1, since=now)
     entry = InvocationHistory(dto.invocation_id, 1, now, StatusRecord(status), dto.registered_by, dto.parent_id)
     return InvocationRecord(invocation=dto, call=new.call, state=state), entry

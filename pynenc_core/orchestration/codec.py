@@ -57,9 +57,11 @@ class CallCodec:
         """Encode bound arguments. Raises ArgumentEncodingError, PayloadTooLargeError."""
         signature, options = definition.signature, definition.options
         encoded = encode_call(signature, self.serializer, arguments)
-        names = [name for name, _ in encoded]
-        inline = names if _ALL in options.disable_cache_args else options.disable_cache_args
-        placed = [(signature.by_name[name].where, data) for name, data in encoded]
+        inline = options.disable_cache_args
+        if _ALL in inline:
+            inline = tuple([name for name, _ in encoded])
+        by_name = signature.by_name
+        placed = [(by_name[name].where, data) for name, data in encoded]
         payloads, blobs = self.data.pack_all(placed, ttl=self._keep, inline=inline)
         identity = call_id(definition.task_id, content_hash(encoded))
         return EncodedCall(

@@ -12,7 +12,9 @@ from pynenc_core.orchestration.registry import TaskDefinition
 def limits_of(definition: TaskDefinition, call: CallDTO) -> tuple[Limit, ...]:
     """Return the limits that a call's invocation has to find room in before it runs."""
     options = definition.options
-    key = _key(str(options.running_concurrency), options.key_arguments, call)
+    if options.running_concurrency == "disabled" and not options.limits:  # most tasks
+        return ()
+    key = _key(options.running_concurrency, options.key_arguments, call)
     running = (Limit(f"running:{key}", 1),) if key else ()
     return running + tuple(
         Limit(f"limit:{number}:{_key('keys' if each.key_arguments else 'task', each.key_arguments, call)}", each.concurrency)
@@ -22,7 +24,7 @@ def limits_of(definition: TaskDefinition, call: CallDTO) -> tuple[Limit, ...]:
 
 def unique_key_of(definition: TaskDefinition, call: CallDTO) -> str:
     """Return the key under which at most one invocation may be registered and not final; empty for no such limit."""
-    key = _key(str(definition.options.registration_concurrency), definition.options.key_arguments, call)
+    key = _key(definition.options.registration_concurrency, definition.options.key_arguments, call)
     return f"registered:{key}" if key else ""
 
 

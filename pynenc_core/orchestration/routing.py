@@ -51,7 +51,9 @@ class Routing:
         now = self._engine.state.now()
         rank = now - definition.options.priority * self._engine.orchestrator_settings.ageing_seconds / _PRIORITY_SPAN
         by = self.context().runner_id
-        new = tuple(self._new(definition, encoded, batch_id, rank, now, by) for encoded in calls)
+        inside = running_in(self._engine)
+        parent = inside.record.invocation if inside else None
+        new = tuple([self._new(definition, encoded, parent, batch_id, rank, now, by) for encoded in calls])
         blobs = {blob.key: blob for encoded in calls for blob in encoded.blobs}
         if new[0].invocation.workflow.workflow_id == new[0].invocation.invocation_id:
             self._engine.state.store_workflow_type(definition.task_id)  # once a minute: no index of a store lists the types
@@ -59,9 +61,17 @@ class Routing:
         submitted = Batch(batch_id=batch_id or new[0].invocation.invocation_id, invocations=new, blobs=tuple(blobs.values()))
         return self._engine.dispatcher.submit(submitted)
 
-    def _new(self, definition: TaskDefinition, encoded: EncodedCall, batch_id: str, rank: float, now: float, by: str) -> NewInvocation:
-        options, job, invocation_id = definition.options, running_in(self._engine), new_id()
-        parent = job.record.invocation if job else None
+    def _new(
+        self,
+        definition: TaskDefinition,
+        encoded: EncodedCall,
+        parent: InvocationDTO | None,
+        batch_id: str,
+        rank: float,
+        now: float,
+        by: str,
+    ) -> NewInvocation:
+        options, invocation_id = definition.options, new_id()
         if parent is None:
             workflow = WorkflowIdentity(invocation_id, definition.task_id)
         elif options.force_new_workflow:

@@ -37,7 +37,7 @@ class RedisDispatcher(Dispatcher):
             return SettleReply(refused=encoding.refusals_of(changes, refused))
         ear, seen = self._ear, self._ear.news
         refused, _, reply = self._link.run("settle", *given, "1", *encoding.ask_arguments(ask, ear.name if ear.open else ""))
-        claim, hungry = encoding.claim_of(reply)
+        claim, hungry = encoding.claim_of(reply, ask.runner_id)
         if hungry:
             with ear.changed:
                 if ear.open and ear.news == seen:

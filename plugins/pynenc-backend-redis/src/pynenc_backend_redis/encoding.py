@@ -30,10 +30,10 @@ from pynenc_core.model import (
     Side,
     Signal,
     State,
+    Submitted,
     applied,
     boosts,
     put_aside,
-    registered,
     unreadable,
     woken,
 )
@@ -42,11 +42,12 @@ from pynenc_core.status import Status
 LABEL_BYTES = 8
 _MICRO = 1_000_000
 _STATUS = {str(status).encode(): status for status in Status}
-_PLAIN_SIDE = Side()
+_NO_FIELDS: dict[bytes, bytes] = {}
 _NOTHING = Expect(Status.PENDING)
-_RARE = frozenset({b"attempts", b"crashes", b"interruptions", b"suspect", b"due", b"outcome", b"reason", b"awaits", b"outbox"})
-_SIDE = (b"boost", b"published", b"signal", b"progress")
-_SIDE_FIELDS = frozenset(_SIDE)
+_RARE = frozenset(
+    {b"attempts", b"crashes", b"interruptions", b"suspect", b"due", b"outcome", b"reason", b"awaits", b"outbox"}
+    | {b"boost", b"published", b"signal", b"progress"}
+)
 
 _pack = msgspec.msgpack.Encoder().encode
 _json = msgspec.json.Encoder().encode
@@ -89,11 +90,19 @@ def batch_arguments(batch: Batch) -> list[Argument]:
     return found
 
 
-def _new_arguments(new: NewInvocation) -> list[Argument]:
-    record, entry = registered(new, 0.0)
-    invocation, state = new.invocation, record.state
+def submitted_of(batch: Batch, reply: Iterable[Sequence[Any]]) -> Submitted:
+    """Return the ids that stand for a batch's invocations: their own, but for those that were not stored."""
+    ids = [new.invocation.invocation_id for new in batch.invocations]
+    reused = {number - 1: holder.decode() for number, holder in reply}
+    for position, holder in reused.items():
+        ids[position] = holder
+    return Submitted(tuple(ids), frozenset(reused))
+
+
+def _new_arguments(new: NewInvocation) -> tuple[Argument, ...]:
+    invocation = new.invocation
     marks = _labels(invocation)
-    body = bytes([len(marks)]) + b"".join(marks) + _pack((invocation, new.call))
+    body = b"".join([bytes([len(marks)]), *marks, _pack((invocation, new.call))])
     others: list[Argument] = []
     if invocation.expires is not None:
         others += ("expires", repr(invocation.expires))
@@ -102,17 +111,17 @@ def _new_arguments(new: NewInvocation) -> list[Argument]:
         if invocation.unique_until is not None:
             others += ("counts", repr(invocation.unique_until))
     if invocation.limits:
-        others += ("limits", _json([_limit(invocation, state, limit) for limit in invocation.limits]))
-    due = "" if state.due is None else repr(state.due)
-    fixed = (invocation.queue, repr(invocation.rank), due, invocation.task_id, entry.runner_context_id, entry.registered_by)
-    return [invocation.invocation_id, body, str(state.status), *fixed, len(marks), *marks, len(others), *others]
+        others += ("limits", _json([_limit(invocation, new.status, limit) for limit in invocation.limits]))
+    due = "" if new.due is None else repr(new.due)
+    fixed = (invocation.queue, repr(invocation.rank), due, invocation.task_id, invocation.registered_by, invocation.parent_id)
+    return (invocation.invocation_id, body, new.status, *fixed, len(others), *others)
 
 
-def _limit(invocation: InvocationDTO, state: State, limit: Limit) -> tuple[str, int, str, str, str]:
+def _limit(invocation: InvocationDTO, status: Status, limit: Limit) -> tuple[str, int, str, str, str]:
     """Return a limit with what the core says of one that finds it full, and of one that is woken by it."""
     unexpired = -1.0  # before every instant at which it may expire
     to, reason = put_aside(invocation, unexpired, limit) or (Status.CONCURRENCY_CONTROLLED, "")
-    return limit.key, limit.most, str(to), reason, woken("", state, limit.key, "", 0.0)[0].reason
+    return limit.key, limit.most, str(to), reason, woken("", State(status=status), limit.key, "", 0.0)[0].reason
 
 
 def _labels(invocation: InvocationDTO) -> list[bytes]:
@@ -126,7 +135,9 @@ def _labels(invocation: InvocationDTO) -> list[bytes]:
         found.append(_kept_label("parent_id", invocation.parent_id))
     if invocation.unique_key:
         found.append(label("unique_key", invocation.unique_key))
-    return found + [label("limit_key", key) for key in {limit.key for limit in invocation.limits}][:200]
+    if invocation.limits:
+        found += [label("limit_key", key) for key in {limit.key for limit in invocation.limits}][:200]
+    return found
 
 
 def change_arguments(changes: Sequence[Change]) -> list[Argument]:
@@ -202,26 +213,37 @@ def mark_arguments(marks: Sequence[Mark]) -> list[Argument]:
 def record_of(row: Sequence[Any]) -> InvocationRecord:
     """Return a record from its id, its body and its fields; what stands for the body where that was damaged."""
     invocation_id, body, flat = row
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    status, runner = _STATUS[fields[b"status"]], fields.get(b"runner", b"").decode()
+    claim, seq, since = int(fields.get(b"claim", 0)), int(fields[b"seq"]), seconds(fields[b"since"])
+    return _record(invocation_id, body, State(status=status, runner_id=runner, claim=claim, seq=seq, since=since), fields)
+
+
+def _claimed(row: Sequence[Any], runner_id: str) -> InvocationRecord:
+    """Return what was claimed, from its id, its body, what every claim says of it, and its other fields."""
+    invocation_id, body, status, claim, seq, since, flat = row
+    state = State(status=_STATUS[status], runner_id=runner_id, claim=int(claim), seq=int(seq), since=seconds(since))
+    return _record(invocation_id, body, state, dict(zip(flat[::2], flat[1::2], strict=True)) if flat else _NO_FIELDS)
+
+
+def _record(invocation_id: bytes, body: bytes, state: State, fields: Mapping[bytes, bytes]) -> InvocationRecord:
     try:
         invocation, call = _decode_body(memoryview(body)[1 + LABEL_BYTES * body[0] :])
     except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, IndexError):
         invocation, call = unreadable(invocation_id.decode())
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return InvocationRecord(invocation=invocation, call=call, state=_state(fields), side=_side(fields))
-
-
-def _state(fields: Mapping[bytes, bytes]) -> State:
-    status, runner = _STATUS[fields[b"status"]], fields.get(b"runner", b"").decode()
-    claim, seq, since = int(fields.get(b"claim", 0)), int(fields[b"seq"]), int(fields[b"since"]) / _MICRO
     if _RARE.isdisjoint(fields):
-        return State(status=status, runner_id=runner, claim=claim, seq=seq, since=since)
+        return InvocationRecord(invocation=invocation, call=call, state=state)
+    return InvocationRecord(invocation=invocation, call=call, state=_with_rare(state, fields), side=_side(fields))
+
+
+def _with_rare(state: State, fields: Mapping[bytes, bytes]) -> State:
     due, outcome, awaits, outbox = (fields.get(name) for name in (b"due", b"outcome", b"awaits", b"outbox"))
-    return State(
-        status=status,
-        runner_id=runner,
-        claim=claim,
-        seq=seq,
-        since=since,
+    return State(  # spelt out, as the core does where it matters
+        status=state.status,
+        runner_id=state.runner_id,
+        claim=state.claim,
+        seq=state.seq,
+        since=state.since,
         attempts=int(fields.get(b"attempts", 0)),
         crashes=int(fields.get(b"crashes", 0)),
         interruptions=int(fields.get(b"interruptions", 0)),
@@ -235,9 +257,7 @@ def _state(fields: Mapping[bytes, bytes]) -> State:
 
 
 def _side(fields: Mapping[bytes, bytes]) -> Side:
-    if _SIDE_FIELDS.isdisjoint(fields):
-        return _PLAIN_SIDE
-    boost, published, signal = (fields.get(name) for name in _SIDE[:3])
+    boost, published, signal = fields.get(b"boost"), fields.get(b"published"), fields.get(b"signal")
     return Side(
         boost=float(boost) if boost else None,
         published_at=float(published) if published else None,
@@ -246,11 +266,11 @@ def _side(fields: Mapping[bytes, bytes]) -> Side:
     )
 
 
-def claim_of(reply: Sequence[Any]) -> tuple[ClaimReply, bool]:
-    """Return a claim's reply, and whether less was claimed than asked for."""
+def claim_of(reply: Sequence[Any], runner_id: str) -> tuple[ClaimReply, bool]:
+    """Return what was replied to a runner's claim, and whether less was claimed than asked for."""
     claimed, signals, due, claimable, hungry = reply
     answer = ClaimReply(
-        claimed=tuple([record_of(row) for row in claimed]),
+        claimed=tuple([_claimed(row, runner_id) for row in claimed]),
         signals=signals_of(signals),
         next_due=float(due) if due else None,
         claimable=queued_of(claimable),

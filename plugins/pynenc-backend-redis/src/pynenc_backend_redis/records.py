@@ -106,8 +106,7 @@ class RedisRecords(RecordStorage):
 
     def add_batch(self, batch: Batch) -> Submitted:
         """Store a batch."""
-        ids, reused = self.link.run("submit", *encoding.batch_arguments(batch))
-        return Submitted(tuple([each.decode() for each in ids]), frozenset(number - 1 for number in reused))
+        return encoding.submitted_of(batch, self.link.run("submit", *encoding.batch_arguments(batch)))
 
     def get(self, invocation_ids: Collection[str]) -> dict[str, InvocationRecord]:
         """Return the records that exist, by id."""
@@ -125,7 +124,7 @@ class RedisRecords(RecordStorage):
     def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
         """Claim what is claimable of these."""
         reply = self.link.run("acquire", *encoding.ask_arguments(ask, ""), len(invocation_ids), *invocation_ids)
-        return encoding.claim_of(reply)[0]
+        return encoding.claim_of(reply, ask.runner_id)[0]
 
     def mark(self, marks: Sequence[Mark]) -> tuple[str, ...]:
         """Write side values; return the ids of those refused."""

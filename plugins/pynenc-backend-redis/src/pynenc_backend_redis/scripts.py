@@ -48,9 +48,8 @@ class Script:
 def script(name: str) -> Script:
     """Return a command by the name of its file."""
     parts = ["_common", *[each for each, users in FRAGMENTS.items() if name in users.split()], name]
-    code = "\n".join([_read(each) for each in parts])
-    words = set(re.findall(r"[A-Z_]+", code))
-    source = "\n".join([*[f"local {each} = {value}" for each, value in _tables().items() if each in words], code])
+    code = _WORD.sub(lambda word: _literals().get(word[0], word[0]), "\n".join([_read(each) for each in parts]))
+    source = "\n".join([*[f"local {each} = {table}" for each, table in _TABLES.items() if each in code], code])
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -60,8 +59,11 @@ def _read(name: str) -> str:
 
 
 @cache
-def _tables() -> dict[str, str]:
-    """Return prefixes and what the core decides, as Lua: its functions are asked here, once, what every claim would ask them."""
+def _literals() -> dict[str, str]:
+    """Return prefixes and what the core decides, as Lua: its functions are asked here, once, what every claim would ask them.
+
+    Literals, not local variables: each variable that a function refers to makes it dearer to begin a script.
+    """
     nobody = InvocationDTO(invocation_id="", call_id="", task_id="", workflow=WorkflowIdentity("", ""), expires=0.0)
     expired = put_aside(nobody, 1.0, None) or (Status.CANCELLED, "")
     _, entries = claimed("", State(), "", 0.0, start=True)
@@ -74,9 +76,11 @@ def _tables() -> dict[str, str]:
         "EXPIRED_REASON": expired[1],
     }
     numbers = {"MOST_SET_ASIDE": MOST_SET_ASIDE, "KEPT_FIRST": FIRST_KEPT, "KEPT_LAST": LAST_KEPT, "IDLE_KEPT": IDLE_KEPT}
-    sets = {"CLAIMABLE": CLAIMABLE, "OWNED": OWNED, "FINAL": FINAL}
-    return {
-        **{name: repr(str(text)) for name, text in (PREFIXES | texts).items()},
-        **{name: str(number) for name, number in numbers.items()},
-        **{name: f"{{{', '.join(f'{each} = true' for each in sorted(statuses))}}}" for name, statuses in sets.items()},
-    }
+    return {name: repr(str(text)) for name, text in (PREFIXES | texts).items()} | {name: str(number) for name, number in numbers.items()}
+
+
+_WORD = re.compile(r"\b[A-Z][A-Z_]+\b")
+_TABLES = {
+    name: f"{{{', '.join(f'{each} = true' for each in sorted(statuses))}}}"
+    for name, statuses in {"CLAIMABLE": CLAIMABLE, "OWNED": OWNED, "FINAL": FINAL}.items()
+}

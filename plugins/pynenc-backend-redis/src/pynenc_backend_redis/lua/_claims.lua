@@ -3,12 +3,15 @@ local ask = {}
 local got, aside, started = {}, 0, 0
 
 local function read_ask()
-  ask = {runner = arg(), limit = number(), start = number(), awaited = arg() == '1', known = arg(), ear = arg(), queues = list()}
+  local runner, limit, start, awaited, known, ear = args(6)
+  ask = {runner = runner, limit = tonumber(limit), start = tonumber(start), awaited = awaited == '1', known = known, ear = ear, queues = list()}
 end
 
 local function go_on() return #got < ask.limit and aside < MOST_SET_ASIDE end
 
-local shown = {history = true, watchers = true, limits = true, queue = true, task = true}
+local told = { -- in other ways, or to nobody
+  status = true, seq = true, claim = true, since = true, runner = true, history = true, watchers = true, limits = true, queue = true, rank = true, task = true
+}
 
 -- Claims an invocation, or puts it aside; returns whether it was claimed.
 local function take(id, h)
@@ -30,15 +33,15 @@ local function take(id, h)
   local set = {runner = ask.runner, claim = (h.claim or 0) + 1, due = '', awaits = '', reason = ''}
   if start then
     started = started + 1
-    write(id, h, STARTED, set, {CLAIMED .. ' ' .. STARTED, 2, ask.runner, ask.runner, ''})
+    write(id, h, STARTED, set, CLAIMED .. ' ' .. STARTED, 2, ask.runner, ask.runner, '')
   else
-    write(id, h, CLAIMED, set, {CLAIMED, 1, ask.runner, ask.runner, ''})
+    write(id, h, CLAIMED, set, CLAIMED, 1, ask.runner, ask.runner, '')
   end
-  local flat = {}
+  local others = {}
   for name, value in pairs(h) do
-    if not shown[name] then flat[#flat + 1], flat[#flat + 2] = name, tostring(value) end
+    if not told[name] then others[#others + 1], others[#others + 2] = name, value end
   end
-  table.insert(got, {id, call('GET', P .. BODY .. id), flat})
+  got[#got + 1] = {id, call('GET', P .. BODY .. id), h.status, h.claim, h.seq, h.since, others}
   return true
 end
 

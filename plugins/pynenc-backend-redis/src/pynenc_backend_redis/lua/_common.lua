@@ -9,6 +9,10 @@ local function arg()
   position = position + 1
   return ARGV[position]
 end
+local function args(count)
+  position = position + count
+  return unpack(ARGV, position - count + 1, position)
+end
 local function number() return tonumber(arg()) end
 local function list(count)
   local found = {}

@@ -14,8 +14,8 @@ end
 
 local call_next
 
--- Puts an invocation into the status `to`. `set` holds the other fields that change; `entry` what history says of it.
-local function write(id, h, to, set, entry)
+-- Puts an invocation into the status `to`. `set` holds the other fields that change; what follows is for history (see `note`).
+local function write(id, h, to, set, statuses, count, owner, by, reason)
   local was, limits = h.status, limits_of(h)
   if OWNED[was] then
     call('ZREM', P .. OWNERS, h.runner .. '\0' .. id)
@@ -32,7 +32,7 @@ local function write(id, h, to, set, entry)
     call('ZADD', P .. BESIDE .. set.beside, place(h), id)
   end
   if set.claim then h.claim = set.claim end
-  note(id, h, entry[1], entry[2], entry[3], entry[4], entry[5], '')
+  note(id, h, statuses, count, owner, by, reason, '')
   h.status, h.since = to, US
   local flat = {'status', to, 'seq', h.seq, 'since', US, 'history', h.history}
   for name, value in pairs(set) do
@@ -65,14 +65,14 @@ local function write(id, h, to, set, entry)
       for _, limit in ipairs(limits) do call('SADD', P .. SLOTS .. limit[1], id) end
     end
     if (OWNED[was] or was == WOKEN) and not OWNED[to] and was ~= to then
-      for _, limit in ipairs(limits) do call_next(limit[1], entry[4]) end
+      for _, limit in ipairs(limits) do call_next(limit[1], by) end
     end
   end
 end
 
 -- Moves an invocation on as the store itself does it: nobody owns it then.
 local function enter(id, h, to, by, reason)
-  write(id, h, to, {runner = '', due = '', awaits = '', reason = reason}, {to, 1, '', by, reason})
+  write(id, h, to, {runner = '', due = '', awaits = '', reason = reason}, to, 1, '', by, reason)
 end
 
 -- Wakes the first beside a key all of whose limits have room; the others wait beside the key that holds them up.

@@ -59,9 +59,8 @@ end
 -- Appends to history: one message for the statuses that were entered together. Trims what is neither first nor last.
 local function note(id, h, statuses, count, owner, by, reason, parent)
   local first = (h.seq or 0) + 1
-  local facts = table.concat({first, h.claim or 0, statuses, owner, by == owner and '=' or by, parent, reason}, '\0')
-  local function add(how) return how('XADD', P .. HISTORY, US .. '-' .. within, 'i', id, 'e', facts) end
-  local reply = add(redis.pcall)
+  local facts = first .. '\0' .. (h.claim or '0') .. '\0' .. statuses .. '\0' .. owner .. '\0' .. (by == owner and '=' or by) .. '\0' .. parent .. '\0' .. reason
+  local reply = redis.pcall('XADD', P .. HISTORY, US .. '-' .. within, 'i', id, 'e', facts)
   if type(reply) == 'table' and reply.err then
     if string.find(reply.err, 'equal or smaller', 1, true) then -- the clock went back, or two steps in one microsecond
       local info = call('XINFO', 'STREAM', P .. HISTORY)
@@ -70,7 +69,7 @@ local function note(id, h, statuses, count, owner, by, reason, parent)
       end
       within = within + 1
     end
-    add(call)
+    call('XADD', P .. HISTORY, US .. '-' .. within, 'i', id, 'e', facts)
   end
   h.seq = first + count - 1
   local kept = (h.history or '') .. struct.pack('>I7I2I3', US, within, first)

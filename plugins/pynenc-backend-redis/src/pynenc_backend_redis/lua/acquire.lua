@@ -1,6 +1,7 @@
 -- acquire: claims what is claimable of some ids.
--- KEYS: prefix. ARGV: an Ask (see _claims.lua), ids. Reply: a claim reply: {claimed as {id, body, fields}, signals as
---   {signal, status, claim}, next due, claimable as {id, queue, rank, due}, 1 if less was claimed than asked for}.
+-- KEYS: prefix. ARGV: an Ask (see _claims.lua), ids. Reply: a claim reply: {claimed as {id, body, status, claim,
+--   seq, since, other fields}, signals as {signal, status, claim}, next due, claimable as {id, queue, rank, due}, 1 if less was
+--   claimed than asked for}.
 -- Errors: WRONGTYPE, OOM; nothing was written then.
 read_ask()
 local due = next_due()

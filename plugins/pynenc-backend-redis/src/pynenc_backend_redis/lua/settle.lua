@@ -6,8 +6,7 @@
 -- Errors: WRONGTYPE, OOM; nothing was written then.
 local refused = {}
 for number_of = 1, number() do
-  local id, status, runner, claim_number, seq = arg(), arg(), arg(), arg(), arg()
-  local statuses, count, to, owner, by, reason, due, awaits, outcome, rest = arg(), number(), arg(), arg(), arg(), arg(), arg(), arg(), arg(), arg()
+  local id, status, runner, claim_number, seq, statuses, count, to, owner, by, reason, due, awaits, outcome, rest = args(15)
   local h = load(id)
   local held_by, held_claim = h and h.runner or '', h and h.claim or '0'
   if not h or h.status ~= status or held_by ~= runner or held_claim ~= claim_number or (seq ~= '' and h.seq ~= seq) then
@@ -20,7 +19,7 @@ for number_of = 1, number() do
       note(id, h, status, 1, OWNED[status] and held_by or '', by, reason, '')
       call('HSET', P .. INVOCATION .. id, 'seq', h.seq, 'history', h.history)
     elseif rest == '' then
-      write(id, h, to, set, {statuses, count, held_by, by, reason})
+      write(id, h, to, set, statuses, count, held_by, by, reason)
     else
       rest = cjson.decode(rest)
       for name, more in pairs(rest.counters) do set[name] = (h[name] or 0) + more end
@@ -34,7 +33,7 @@ for number_of = 1, number() do
         end
         set.outbox = cjson.encode(joined)
       end
-      write(id, h, to, set, {statuses, count, held_by, by, reason})
+      write(id, h, to, set, statuses, count, held_by, by, reason)
       for _, awaited in ipairs(rest.boosted or {}) do
         local other = load(awaited)
         if other and not FINAL[other.status] then lower(awaited, other, rest.boost) end
