@@ -120,9 +120,7 @@ class Task(Generic[P, R]):
                 yield self._handle(orchestrator, invocation_id, position in submitted.reused)
 
     def _bind(self, call: Arguments) -> dict[str, Any]:
-        if isinstance(call, tuple):  # asked first: what a mapping is takes much longer to find out
-            return self.definition.signature.bind(call, {})
-        if isinstance(call, Mapping):
+        if not isinstance(call, tuple) and isinstance(call, Mapping):  # in this order: what is a mapping takes much longer to find out
             return self.definition.signature.bind((), call)
         return self.definition.signature.bind(tuple(call), {})
 
