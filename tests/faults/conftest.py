@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from faults.project import Project
 from faults.scenario import LINES, Scenario
+from faults.stores import STORES
+from pynenc_testkit.contracts.subject import filled
 
 MakeScenario = Callable[..., Scenario]
 
@@ -28,16 +31,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> Iterator[MakeScenario]:
-    """A function that makes a scenario: its id, the runner's name, a seed, the grace period of its runners, and sections to configure."""
+    """A function that makes a scenario: its id, names of runner and store, a seed, the grace period of its runners, sections to configure.
+
+    `url` is where the store is, if not at a place of the scenario's own.
+    """
     projects: list[Project] = []
 
     def make(
-        name: str, runner: str, seed: int = 0, *, grace: float = 25.0, store: Path | None = None, **sections: Mapping[str, object]
+        name: str,
+        runner: str,
+        store: str = "sqlite",
+        *,
+        seed: int = 0,
+        grace: float = 25.0,
+        url: str = "",
+        **sections: Mapping[str, object],
     ) -> Scenario:
-        folder = tmp_path / f"project{len(projects)}"
+        folder = tmp_path / f"faults_{secrets.token_hex(4)}"  # of no other test: all stores of a server tell apps by it
         folder.mkdir()
-        projects.append(Project(folder, grace=grace, store=store, **sections))
-        return Scenario(name, runner, projects[-1], seed)
+        projects.append(Project(folder, filled(url or STORES[store].url, folder), grace=grace, **sections))
+        return Scenario(name, runner, STORES[store], projects[-1], seed)
 
     yield make
     for project in projects:

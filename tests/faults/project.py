@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from pynenc_core import Pynenc
 
@@ -25,18 +26,23 @@ _numbers = itertools.count(1)
 
 
 class Project:
-    """An app module in a folder, with its store beside it."""
+    """An app module in a folder, with its store at a URL."""
 
-    def __init__(self, folder: Path, *, grace: float = 25.0, store: Path | None = None, **sections: Mapping[str, object]) -> None:
-        """`grace` is in seconds, `store` is the database file, `jobs.db` in the folder by default; `sections` go beside the profile's."""
+    def __init__(self, folder: Path, url: str, *, grace: float = 25.0, **sections: Mapping[str, object]) -> None:
+        """The folder's name becomes the app's id. `grace` is in seconds; `sections` go beside the profile's."""
         self.folder = folder
-        self.store = store or folder / "jobs.db"
+        self.url = url
         self.name = f"fault_jobs_{next(_numbers)}"
         shutil.copy(JOBS, folder / f"{self.name}.py")
         runner = {**PROFILE["runner"], "grace_period_sec": grace}
         settings = {**PROFILE, **sections, "runner": runner}
-        (folder / "project.toml").write_text(_toml(f"sqlite:///{self.store}", settings))
+        (folder / "project.toml").write_text(_toml(folder.name, url, settings))
         self.module = self.import_module(self.name)
+
+    @property
+    def file(self) -> Path:
+        """The database, where the store is a file."""
+        return Path(urlsplit(self.url).path)
 
     @property
     def app(self) -> Pynenc:
@@ -75,8 +81,8 @@ class Project:
             sys.path.remove(str(self.folder))
 
 
-def _toml(url: str, settings: Mapping[str, Mapping[str, object]]) -> str:
-    lines = ["[tool.pynenc]", 'app_id = "faults"', f"url = {json.dumps(url)}"]
+def _toml(app_id: str, url: str, settings: Mapping[str, Mapping[str, object]]) -> str:
+    lines = ["[tool.pynenc]", f"app_id = {json.dumps(app_id)}", f"url = {json.dumps(url)}"]
     for section, values in settings.items():
         lines += [f"[tool.pynenc.{section}]", *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
     return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ from faults.fleet import PATIENCE, Fleet
 from faults.ledger import Ledger
 from faults.project import Project
 from faults.runners import KINDS, Kind
+from faults.stores import Store
 from pynenc_core.invocation import Invocation
 from pynenc_core.model import InvocationRecord
 from pynenc_testkit.stores import eventually
@@ -43,9 +44,10 @@ class Coroutines:
 class Scenario:
     """What the tests of this folder are made of; a context, at whose end no process is left."""
 
-    def __init__(self, name: str, runner: str, project: Project, seed: int = 0) -> None:
+    def __init__(self, name: str, runner: str, store: Store, project: Project, seed: int = 0) -> None:
         self.name = name
         self.runner = runner
+        self.store = store
         self.seed = seed
         self.project = project
         self.fleet = Fleet(project)
@@ -179,7 +181,7 @@ class Scenario:
         """Write the line, unless no runner has anything to do with it; return it."""
         self._reported = True
         seconds = round(time.monotonic() - self._began, 2)
-        line = {"id": self.name, "backend": "sqlite", "runner": self.runner, "seed": self.seed, **values, "seconds": seconds}
+        line = {"id": self.name, "backend": self.store.name, "runner": self.runner, "seed": self.seed, **values, "seconds": seconds}
         text = json.dumps(line)
         if self.runner:
             LINES.append(text)

@@ -60,7 +60,7 @@ class Vandal:
     """Writes into the database file behind everybody's back."""
 
     def __init__(self, it: Scenario) -> None:
-        self._connection = sqlite3.connect(it.project.store, isolation_level=None)
+        self._connection = sqlite3.connect(it.project.file, isolation_level=None)
 
     def spoil_body(self, invocation: Invocation[object]) -> None:
         """Leave no record that could be decoded."""

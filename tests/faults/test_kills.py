@@ -14,6 +14,7 @@ from faults.processes import state_of
 from faults.project import LEASE, SWEEP
 from faults.runners import ALONE, POOLS, runners
 from faults.scenario import Scenario
+from faults.stores import pairs
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
@@ -132,29 +133,29 @@ def rage_among(it: Scenario, tasks: int, length: float, seconds: float, timeout:
 
 
 @pytest.mark.smoke
-@runners("asyncio", "multi-thread", "process")
-def test_random_workers_killed_for_a_while(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F01", runner, seed=1) as it:
+@pairs("asyncio-sqlite", "multi-thread-redis", "process-sqlite")
+def test_random_workers_killed_for_a_while(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F01", runner, store, seed=1) as it:
         rage_among(it, tasks=150 if it.kind.forks else 600, length=0.02, seconds=3.0, timeout=60.0)
 
 
 @pytest.mark.full
-@runners()
-def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F01-full", runner, seed=1) as it:
-        rage_among(it, tasks=8000, length=0.01, seconds=20.0, timeout=900.0 if it.kind.forks else 120.0)
+@pairs()
+def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F01-full", runner, store, seed=1) as it:
+        rage_among(it, tasks=int(8000 * it.store.share), length=0.01, seconds=20.0, timeout=900.0 if it.kind.forks else 120.0)
 
 
-@runners("persistent-process", of=POOLS)
-def test_a_worker_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F03", runner) as it:
+@pairs("persistent-process-sqlite", "persistent-process-redis", of=POOLS)
+def test_a_worker_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F03", runner, store) as it:
         kill_each_once(it, victims=6)
 
 
 @pytest.mark.full
-@runners(of=POOLS)
-def test_100_workers_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F03-full", runner) as it:
+@pairs(of=POOLS)
+def test_100_workers_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F03-full", runner, store) as it:
         kill_each_once(it, victims=100)
 
 
@@ -166,16 +167,16 @@ def kill_each_once(it: Scenario, victims: int) -> None:
     judge_f03(it, recovery=RECOVERED, requeued=HANDED_ON)  # all workers are killed here: who runs it again has to start first
 
 
-@runners("thread", of=ALONE)
-def test_a_runner_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F03", runner) as it:
+@pairs("thread-sqlite", of=ALONE)
+def test_a_runner_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F03", runner, store) as it:
         replace_each_killed(it, hosts=2, victims=4)
 
 
 @pytest.mark.full
-@runners(of=ALONE)
-def test_100_runners_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F03-full", runner) as it:
+@pairs(of=ALONE)
+def test_100_runners_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F03-full", runner, store) as it:
         replace_each_killed(it, hosts=3, victims=100)
 
 

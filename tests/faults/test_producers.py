@@ -13,6 +13,7 @@ from faults.fleet import SWEEPS_ONLY
 from faults.project import LEASE
 from faults.runners import runners
 from faults.scenario import Scenario
+from faults.stores import stores
 from pynenc_core.model import Query
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
@@ -29,9 +30,10 @@ while True:
 """
 
 
+@stores("sqlite", "redis")
 @pytest.mark.parametrize("kills", [pytest.param(4, id="short"), pytest.param(50, marks=pytest.mark.full, id="full")])
-def test_a_producer_killed_inside_a_batch(scenario: MakeScenario, kills: int) -> None:
-    with scenario("F04", "thread", seed=4) as it:
+def test_a_producer_killed_inside_a_batch(scenario: MakeScenario, kills: int, store: str) -> None:
+    with scenario("F04", "thread", store, seed=4) as it:
         module = it.project.add_module("producer", PRODUCER)
         acknowledged = it.project.folder / "acknowledged"
         random = Random(it.seed)  # noqa: S311 - moments that can be repeated
@@ -46,7 +48,7 @@ def test_a_producer_killed_inside_a_batch(scenario: MakeScenario, kills: int) ->
         counts = Counter(record.invocation.batch_id for record in it.project.app.orchestrator.iterate(Query()))
         assert set(counts.values()) == {BATCH}
         assert sum(counts.values()) >= len(ids)
-        it.accept(it.project.app.get_invocation(each) for each in ids[:2000])
+        it.accept(it.project.app.get_invocation(each) for each in ids[: int(2000 * it.store.share)])
         it.fleet.start("thread", 4)
         it.wait_until_final(60.0)
         assert {each.status for each in it.accepted} == {Status.SUCCESS}

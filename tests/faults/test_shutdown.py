@@ -12,6 +12,7 @@ from faults.conftest import MakeScenario
 from faults.fleet import Host
 from faults.runners import runners
 from faults.scenario import Scenario
+from faults.stores import pairs
 from pynenc_core.model import InvocationHistory
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
@@ -86,16 +87,16 @@ def test_a_second_signal_hands_back_at_once(scenario: MakeScenario, runner: str)
 
 
 @pytest.mark.smoke
-@runners("asyncio", "multi-thread")
-def test_rolling_replacement(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F25", runner, seed=25, grace=0.5) as it:
+@pairs("asyncio-sqlite", "multi-thread-redis")
+def test_rolling_replacement(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F25", runner, store, seed=25, grace=0.5) as it:
         roll(it, hosts=2, tasks=15, longest=2.0)
 
 
 @pytest.mark.full
-@runners()
-def test_rolling_replacement_of_four(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F25-full", runner, seed=25, grace=1.0) as it:
+@pairs()
+def test_rolling_replacement_of_four(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F25-full", runner, store, seed=25, grace=1.0) as it:
         roll(it, hosts=4, tasks=80, longest=6.0)
 
 

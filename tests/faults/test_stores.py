@@ -64,15 +64,15 @@ def test_a_file_that_cannot_be_used(scenario: MakeScenario, runner: str, spoil: 
         for beside in it.project.folder.glob("jobs.db-*"):
             if beside.is_file():
                 beside.unlink()
-        spoil(it.project.store)
-        before = it.project.store.read_bytes()
+        spoil(it.project.file)
+        before = it.project.file.read_bytes()
         arguments = ("--app", f"{it.project.name}:app", "runner", "start", "--runner", runner)
         process, log = it.fleet.launch(*arguments, options=["--no-override"])
         assert process.wait(30.0) == 1
         text = log.read_text()
         assert said in text.splitlines()[-1]
         assert "Traceback" not in text
-        assert it.project.store.read_bytes() == before
+        assert it.project.file.read_bytes() == before
         it.accepted.clear()
         it.conclude(leaked=it.fleet.leaked())
 
@@ -95,7 +95,7 @@ def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: 
         runs = it.accept(it.jobs.gated.parallelize([("gate",)] * 4))
         it.ledger.wait_for(4)
         waits = it.accept(it.jobs.work.parallelize([(number,) for number in range(20)]))
-        with held(it.project.store):
+        with held(it.project.file):
             began = time.monotonic()
             eventually(lambda: all("cannot give its heartbeat" in host.said() for host in hosts), "a word about the outage")
             it.project.open_gate("gate")
@@ -118,7 +118,7 @@ def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: 
 
 @runners("thread")
 def test_a_full_disk(scenario: MakeScenario, runner: str, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk, scenario("F37", runner, store=tmp_path / "disk" / "jobs.db") as it:
+    with small_disk(tmp_path / "disk") as disk, scenario("F37", runner, url=f"sqlite:///{tmp_path}/disk/jobs.db") as it:
         host = it.fleet.start(runner, 2)
         it.accept(it.jobs.work.parallelize([(number, 0.01) for number in range(300)]))
         it.ledger.wait_for(50)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 
 import pytest
@@ -11,8 +10,9 @@ import pytest
 from faults.conftest import MakeScenario
 from faults.fleet import SWEEPS_ONLY, Host
 from faults.project import LEASE
-from faults.runners import POOLS, runners
+from faults.runners import POOLS
 from faults.scenario import Scenario
+from faults.stores import pairs, stores
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
@@ -20,18 +20,11 @@ _LATE = re.compile("outcomes came too late.*: (.*)")
 
 
 def stand_still(it: Scenario, host: Host, *pids: int) -> None:
-    """Stop processes at a moment at which none of them holds the file's lock, which would stop everybody else as well."""
-    while True:
+    """Stop processes at a moment at which none of them holds a lock of the store's, which would stop everybody else as well."""
+    host.stop_clock(*pids)
+    while not it.store.free(it.project.url):
+        host.go_on()
         host.stop_clock(*pids)
-        probe = sqlite3.connect(it.project.store, timeout=0.2, isolation_level=None)
-        try:
-            probe.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            host.go_on()
-        else:
-            return
-        finally:
-            probe.close()
 
 
 def refused_by(host: Host) -> set[str]:
@@ -40,15 +33,15 @@ def refused_by(host: Host) -> set[str]:
 
 
 @pytest.mark.smoke
-def test_a_zombie_writes_nothing(scenario: MakeScenario) -> None:
-    with scenario("F07", "thread") as it:
+@stores("sqlite", "redis")
+def test_a_zombie_writes_nothing(scenario: MakeScenario, store: str) -> None:
+    with scenario("F07", "thread", store) as it:
         come_back(it, 50, crowd=1)
 
 
-@pytest.mark.full
-@runners()
-def test_a_zombie_of_50_writes_nothing(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F07-full", runner) as it:
+@pairs()
+def test_a_zombie_of_50_writes_nothing(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F07-full", runner, store) as it:
         come_back(it, 50, crowd=10)
 
 
@@ -74,9 +67,9 @@ def come_back(it: Scenario, count: int, crowd: int) -> None:
     it.finish(extra=count, refused=len(refused_by(zombie)))
 
 
-@pytest.mark.full
-def test_a_zombie_that_claimed_the_same_invocation_again(scenario: MakeScenario) -> None:
-    with scenario("F07-same-runner", "thread") as it:
+@stores()
+def test_a_zombie_that_claimed_the_same_invocation_again(scenario: MakeScenario, store: str) -> None:
+    with scenario("F07-same-runner", "thread", store) as it:
         zombie = it.fleet.start("thread", 4)
         (held,) = it.accept([it.jobs.gated_by_claim("gate")])
         (first,) = it.ledger.wait_for(1)
@@ -95,8 +88,9 @@ def test_a_zombie_that_claimed_the_same_invocation_again(scenario: MakeScenario)
         it.finish(extra=1)
 
 
-def test_a_zombie_hands_back_what_it_claimed_again(scenario: MakeScenario) -> None:
-    with scenario("F07-same-runner-stops", "thread", grace=0.2) as it:
+@stores("sqlite")
+def test_a_zombie_hands_back_what_it_claimed_again(scenario: MakeScenario, store: str) -> None:
+    with scenario("F07-same-runner-stops", "thread", store, grace=0.2) as it:
         zombie = it.fleet.start("thread", 4)
         (held,) = it.accept([it.jobs.gated_by_claim("gate")])
         it.ledger.wait_for(1)
@@ -116,9 +110,9 @@ def test_a_zombie_hands_back_what_it_claimed_again(scenario: MakeScenario) -> No
         it.finish(extra=2)
 
 
-@runners("persistent-process")
-def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeScenario, runner: str) -> None:
-    with scenario("F07-paused", runner) as it:
+@pairs("persistent-process-sqlite")
+def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeScenario, runner: str, store: str) -> None:
+    with scenario("F07-paused", runner, store) as it:
         zombie = it.fleet.start(runner, 1)
         (parent,) = it.accept([it.jobs.waits_for_gate("gate")])
         it.when(parent, Status.PAUSED)
@@ -134,10 +128,10 @@ def test_a_waiting_parent_that_was_recovered_and_claimed_again(scenario: MakeSce
         it.finish(extra=1)
 
 
-@runners(of=POOLS)
-def test_workers_of_a_runner_that_stands_still(scenario: MakeScenario, runner: str) -> None:
+@pairs(of=POOLS)
+def test_workers_of_a_runner_that_stands_still(scenario: MakeScenario, runner: str, store: str) -> None:
     """The parent gives their heartbeats: while it stands, its workers count as dead, and may not go on claiming."""
-    with scenario("F07-parent-only", runner) as it:
+    with scenario("F07-parent-only", runner, store) as it:
         zombie = it.fleet.start(runner, 2)
         tasks = it.accept(it.jobs.work.parallelize([(number, 0.5) for number in range(36)]))
         it.ledger.wait_for(4)
