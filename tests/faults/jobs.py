@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from pynenc_core import Pynenc, RetryError
+from pynenc_core.config import Limit
 from pynenc_core.orchestration.current import running_job
 from pynenc_core.orchestration.reporting import cgroups
 
+HOLDERS = 2
 FOLDER = Path(__file__).parent
 app = Pynenc(config_filepath=FOLDER / "project.toml")
 if group := os.environ.get("PYNENC_TEST_GROUP"):  # of memory.py: live in it, or at least look at it
@@ -73,6 +75,23 @@ def signature() -> str:
 def work(number: int, seconds: float = 0.0) -> int:
     note("effect")
     last(seconds)
+    return number
+
+
+@app.task(limits=(Limit(concurrency=HOLDERS, key_arguments=("key",)),))
+def held(key: str, seconds: float) -> str:
+    """At most so many of a key at once; the effect, and a note when the time is over."""
+    note("effect", key=key)
+    last(seconds)
+    note("passed", key=key)
+    return signature()
+
+
+@app.task
+def paced(number: int) -> int:
+    """The effect; then take as long as everything does on this machine."""
+    note("effect")
+    last(float(os.environ.get("PYNENC_TEST_PACE", "0.01")))
     return number
 
 

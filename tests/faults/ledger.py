@@ -22,6 +22,8 @@ class Line:
     claim: int
     pid: int
     at: float
+    key: str = ""
+    """What it held a slot of, where a task says so."""
 
 
 class Ledger:

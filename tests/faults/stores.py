@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -54,17 +55,18 @@ def _sqlite_size(url: str, _app_id: str) -> Mapping[str, int]:
         connection.close()
 
 
+_COUNT = """
+local bytes, keys = 0, redis.call('KEYS', ARGV[1])
+for _, key in ipairs(keys) do bytes = bytes + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) end
+return 'keys=' .. #keys .. ' bytes=' .. bytes
+"""
+
+
 def _redis_size(url: str, app_id: str) -> Mapping[str, int]:
-    """Return the bytes that each kind of key takes."""
     port = urlsplit(url).port
     assert port is not None
-    begin = "{pynenc:" + app_id + "}"
-    found: dict[str, int] = {}
-    for line in command(port, "KEYS", f"{begin}*").splitlines():
-        if line.startswith(begin):
-            kind = line.removeprefix(begin).partition(":")[0]
-            found[kind] = found.get(kind, 0) + int(command(port, "MEMORY", "USAGE", line, "SAMPLES", "0").strip("$:\r\n-") or 0)
-    return found
+    found = re.findall(r"(\w+)=(\d+)", command(port, "EVAL", _COUNT, "0", "{pynenc:" + app_id + "}*"))
+    return {name: int(number) for name, number in found}
 
 
 def _mongo_size(url: str, _app_id: str) -> Mapping[str, int]:

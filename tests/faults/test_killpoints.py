@@ -192,7 +192,7 @@ def test_killed_at_every_write_of_every_operation(scenario: MakeScenario, store:
         assert min(points.values()) >= 2  # before and after a single call
         for host in [it.fleet.start(runner, 2, ready=False) for runner in KINDS]:
             eventually(host.is_ready, "the start of a runner", PATIENCE)
-        it.wait_until_final(60.0)
+        it.wait_until_final(180.0)
         assert {it.record(each).state.status for each in it.accepted} == {Status.SUCCESS}
         nothing_orphaned(it)
         it.finish(points=sum(points.values()))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from faults.project import LEASE
 from faults.runners import runners
 from faults.scenario import Scenario
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
 
@@ -75,45 +73,6 @@ def test_a_file_that_cannot_be_used(scenario: MakeScenario, runner: str, spoil: 
         assert it.project.file.read_bytes() == before
         it.accepted.clear()
         it.conclude(leaked=it.fleet.leaked())
-
-
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the file so that nobody else can write."""
-    connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-        yield
-    finally:
-        connection.close()
-
-
-@runners("persistent-process")
-def test_an_outage_ends_no_runner_and_recovers_no_living_workers_work(scenario: MakeScenario, runner: str) -> None:
-    with scenario("outage", runner, sqlite={"busy_timeout_sec": 0.3}) as it:
-        hosts = [it.fleet.start(runner, 2) for _ in range(2)]
-        runs = it.accept(it.jobs.gated.parallelize([("gate",)] * 4))
-        it.ledger.wait_for(4)
-        waits = it.accept(it.jobs.work.parallelize([(number,) for number in range(20)]))
-        with held(it.project.file):
-            began = time.monotonic()
-            eventually(lambda: all("cannot give its heartbeat" in host.said() for host in hosts), "a word about the outage")
-            it.project.open_gate("gate")
-            it.ledger.wait_for(4, what="passed")
-            eventually(lambda: time.monotonic() > began + 1.5 * LEASE, "the end of the lease", 4 * LEASE)
-            with pytest.raises(BackendUnavailableError, match="others were writing all the time"):
-                it.jobs.work(99)
-        ended = time.time()
-        it.wait_until_final()
-        back = min(line.at for line in it.ledger.lines(task="work")) - ended
-        states = [it.record(each).state for each in (*runs, *waits)]
-        assert {(state.status, state.claim, state.crashes) for state in states} == {(Status.SUCCESS, 1, 0)}
-        for host in hosts:
-            assert host.exit_code is None
-            assert host.said().count("cannot give its heartbeat") == 1
-            assert "Traceback" not in host.said()
-        it.finish(consuming_again=round(back, 2))
-        assert back <= 2.0 * it.strain
 
 
 @runners("thread")

@@ -100,12 +100,14 @@ class Link:
 
     def connect(self) -> Wire:
         """Return a new connection of the caller's own. Raises redis.RedisError, OSError, BackendUnavailableError."""
+        known, self._node = self._node, None
+        node = known or find_node(self.place, self.prefix)
         try:
-            node = self._node or find_node(self.place, self.prefix)
             wire = connected(self.place, node)
-        except BaseException:
-            self._node = None
-            raise
+        except (redis.ConnectionError, OSError):
+            if known is None or (node := find_node(self.place, self.prefix)) == known:
+                raise
+            wire = connected(self.place, node)  # another one has taken its place
         self._node = node
         return wire
 

@@ -28,6 +28,55 @@ _STARTS_WITHIN = 30.0  # seconds
 _GOES_WITHIN = 5.0
 
 
+class MongoServer:
+    """A server of the tests' own, in a folder that goes with it; it ends with this process at the latest."""
+
+    def __init__(self, port: int = 0, *, keeps: bool = True) -> None:
+        """`keeps` says whether what is stored must be there after `stop` and `start`."""
+        self.port = port or free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="pynenc-mongo-", ignore_cleanup_errors=True)
+        self._keeps = keeps
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
+        self.start()
+        atexit.register(self.stop)
+
+    @property
+    def url(self) -> str:
+        """Its URL, without a database."""
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 while it is stopped."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Start it, and wait until it answers. Fails the test when it does not answer in time."""
+        arguments = command(self.port, self._folder.name, keeps=self._keeps)
+        quiet = subprocess.DEVNULL
+        self._process = server = subprocess.Popen(arguments, stdout=quiet, stderr=quiet, start_new_session=True)
+        give_up, pause = time.monotonic() + _STARTS_WITHIN, threading.Event()
+        while time.monotonic() < give_up and server.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            pause.wait(0.02)
+        self.stop()
+        pytest.fail(f"{arguments!r} does not answer on port {self.port}", pytrace=False)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """End it; tolerant of being called twice, and of a forked child, which ends without taking its parent's server along."""
+        server, self._process = self._process, None
+        if server is None or os.getpid() != self._owner:
+            return
+        server.send_signal(how)
+        try:
+            server.wait(_GOES_WITHIN)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as taken:
@@ -36,7 +85,7 @@ def free_port() -> int:
         return port
 
 
-def command(port: int, folder: str) -> list[str]:
+def command(port: int, folder: str, *, keeps: bool = False) -> list[str]:
     """Return how to start the server there is; fails the test where there is none, saying how to get one."""
     if mongod := shutil.which("mongod"):
         return [mongod, "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", folder, "--nounixsocket"]
@@ -45,7 +94,7 @@ def command(port: int, folder: str) -> list[str]:
     if nx is None:
         pytest.fail(f"a MongoDB server is needed here: pip install nx-27017, install mongod, or set {URL_VARIABLE}", pytrace=False)
     files = ["--log-file", f"{folder}/log", "--pid-file", f"{folder}/pid"]
-    return [nx, "--data-dir", "memory", "--host", "127.0.0.1", "--port", str(port), *files]
+    return [nx, "--data-dir", folder if keeps else "memory", "--host", "127.0.0.1", "--port", str(port), *files]
 
 
 @functools.cache
@@ -53,33 +102,9 @@ def mongo_server() -> str:
     """Return the URL of this test run's server, `mongodb://host:port`; started at the first call, ended with this process."""
     if given := os.environ.get(URL_VARIABLE):
         return given.rstrip("/")
-    port = free_port()
-    return start_mongo(port)
+    return start_mongo(free_port())
 
 
 def start_mongo(port: int) -> str:
     """Start a server on a port; it ends with this process at the latest. Fails the test when it does not answer in time."""
-    folder = tempfile.mkdtemp(prefix="pynenc-mongo-")
-    server = subprocess.Popen(command(port, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    owner = os.getpid()
-
-    def end() -> None:
-        if os.getpid() != owner:  # a forked child ends without taking its parent's server along
-            return
-        with contextlib.suppress(ProcessLookupError):
-            server.send_signal(signal.SIGTERM)
-        try:
-            server.wait(_GOES_WITHIN)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(end)
-    give_up, pause = time.monotonic() + _STARTS_WITHIN, threading.Event()
-    while time.monotonic() < give_up and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return f"mongodb://127.0.0.1:{port}"
-        pause.wait(0.02)
-    end()
-    pytest.fail(f"{server.args!r} does not answer on port {port}", pytrace=False)
+    return MongoServer(port, keeps=False).url

@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from typing import Self
 
 _CHUNK = 1 << 16
 _RESET = struct.pack("ii", 1, 0)
@@ -34,7 +35,7 @@ class Proxy:
         self._pause = threading.Event()  # never set: a wait for it lasts
         threading.Thread(target=self._accept_all, name="kit-proxy", daemon=True).start()
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
