@@ -109,7 +109,7 @@ def sentinel() -> Iterator[RedisSentinel]:
 def test_a_sentinel_names_the_primary_and_a_failover_is_followed(sentinel: RedisSentinel) -> None:
     servers = sentinel
     works(servers.url)
-    store = opened(servers.url, "failover")
+    store, other = opened(servers.url, "failover"), opened(servers.url, "failover")
     held = running(store, "a")
     watch = store.state.watch(["a"])
     servers.primary.stop()
@@ -123,7 +123,9 @@ def test_a_sentinel_names_the_primary_and_a_failover_is_followed(sentinel: Redis
 
     eventually(settled, "a settle after the failover", 6 * PATIENCE)
     assert watch.wait(PATIENCE) == {"a"}
+    assert other.state.watch(["a"]).wait(PATIENCE) == {"a"}, "who slept through it goes to the new primary at once"
     store.close()
+    other.close()
     with pytest.raises(BackendUnavailableError, match="no service 'other'"):
         opened(servers.url.replace("mymaster", "other"))
 
