@@ -79,10 +79,11 @@ def work(number: int, seconds: float = 0.0) -> int:
 
 
 @app.task(limits=(Limit(concurrency=HOLDERS, key_arguments=("key",)),))
-def held(key: str, seconds: float) -> str:
-    """At most so many of a key at once; the effect, and a note when the time is over."""
+def holds(key: str, gate: str) -> str:
+    """At most so many of a key at once; the effect, and at the first execution a wait for the gate, a file of that name."""
     note("effect", key=key)
-    last(seconds)
+    while claim_number() == 1 and not (FOLDER / gate).exists():
+        last(0.005)
     note("passed", key=key)
     return signature()
 

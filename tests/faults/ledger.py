@@ -32,6 +32,11 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "ledger"
 
+    @property
+    def length(self) -> int:
+        """How many lines there are, of whatever kind."""
+        return self._path.read_bytes().count(b"\n") if self._path.exists() else 0
+
     def lines(self, what: str = "effect", task: str = "") -> list[Line]:
         """Return the lines so far, of one kind and task."""
         if not self._path.exists():

@@ -20,6 +20,8 @@ from pynenc_testkit.servers.redis_sets import RedisSentinel, command
 from pynenc_testkit.stores import eventually
 
 Away = Callable[[], AbstractContextManager[None]]
+NO_BEAT = "cannot give its heartbeat"
+"""What a runner says that is cut off from its store."""
 PERSISTENT = ("--appendonly", "yes", "--appendfsync", "everysec")
 
 

@@ -172,9 +172,9 @@ class Scenario:
             self.look_at_strain()
         return found.recovery_p99 <= recovery * self.strain and found.requeued_p99 <= requeued * self.strain
 
-    def conclude(self, leaked: Sequence[int] = ()) -> None:
+    def conclude(self, leaked: Sequence[int] = (), **more: object) -> None:
         """Write the line of a scenario in which nothing was accepted."""
-        self._report(ok=not leaked, leaked=len(leaked))
+        self._report(ok=not leaked, leaked=len(leaked), **more)
         assert not leaked
 
     def _report(self, **values: object) -> str:

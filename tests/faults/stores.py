@@ -70,10 +70,14 @@ def _redis_size(url: str, app_id: str) -> Mapping[str, int]:
 
 
 def _mongo_size(url: str, _app_id: str) -> Mapping[str, int]:
-    """Return how many documents each collection has."""
+    """Return how many documents each collection has, but for the decisions about batches, which are kept for an hour."""
     with pymongo.MongoClient[dict[str, Any]](url) as client:
         database = client.get_default_database()
-        return {name.rpartition("_")[2]: database[name].count_documents({}) for name in database.list_collection_names()}
+        return {
+            name.rpartition("_")[2]: database[name].count_documents({})
+            for name in database.list_collection_names()
+            if not name.endswith("_decisions")
+        }
 
 
 _SQLITE_CALLS = tuple(f"pynenc_backend_sqlite.database:Connection.{name}" for name in ("begin", "execute", "executemany"))

@@ -9,14 +9,13 @@ import pytest
 
 from faults.conftest import MakeScenario
 from faults.fleet import Host
-from faults.outages import OUTAGES, Outage, outages
+from faults.outages import NO_BEAT, OUTAGES, Outage, outages
 from faults.project import LEASE
 from faults.scenario import Scenario
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.status import Status
 from pynenc_testkit.stores import eventually
 
-NO_BEAT = "cannot give its heartbeat"
 AWAY = 3.0  # seconds
 CONSUMES = 2.0
 """Seconds within which waiting work is taken after the store is back."""

@@ -38,11 +38,12 @@ def test_20_holders_of_a_slot_are_killed(scenario: MakeScenario, runner: str, st
 def kill_holders(it: Scenario, kills: int) -> None:
     """Kill who holds a slot, as soon as all of the key are taken; never do more hold one, and soon as many again."""
     most = it.project.jobs.HOLDERS
-    hosts = 1 if it.kind.pool else 2 * most * len(KEYS)
+    slots = most * len(KEYS) + 1  # somebody is free while another one starts in the place of who was killed
+    hosts = 1 if it.kind.pool else slots
     it.fleet.start("thread", 1, SWEEPS_ONLY)
-    for host in [it.fleet.start(it.runner, 2 * most * len(KEYS) // hosts, crowd=1, ready=False) for _ in range(hosts)]:
+    for host in [it.fleet.start(it.runner, slots // hosts, crowd=1, ready=False) for _ in range(hosts)]:
         eventually(host.is_ready, "the start of a runner", 60.0)
-    it.accept(it.project.jobs.held.parallelize([(KEYS[number % 2], 0.3) for number in range(6 * kills + 8)]))
+    it.accept(it.project.jobs.holds.parallelize([(KEYS[number % 2], "gate") for number in range(kills + 12)]))
     back: list[float] = []
     for number in range(kills):
         key = KEYS[number % 2]
@@ -51,6 +52,7 @@ def kill_holders(it: Scenario, kills: int) -> None:
         killed = kill(it, victim.pid)
         eventually(lambda: next(holders(it, key, most), None), "a key that is full again", 30.0)  # noqa: B023 - likewise
         back.append(time.time() - killed)
+    it.project.open_gate("gate")
     it.wait_until_final(60.0)
     assert {it.record(each).state.status for each in it.accepted} == {Status.SUCCESS}
     assert {key: most_at_once(it, key) for key in KEYS} == dict.fromkeys(KEYS, most)
@@ -63,12 +65,12 @@ def kill(it: Scenario, pid: int) -> float:
     host = next(host for host in it.fleet.living() if pid in host.tree)
     killed = host.kill(pid)
     if pid == host.pid:
-        it.fleet.start(it.runner, 2, ready=False)
+        it.fleet.start(it.runner, 1, ready=False)
     return killed
 
 
 def holders(it: Scenario, key: str, most: int) -> Iterator[Line]:
-    """Yield those that hold a key's slots, if all are taken, and that were not killed before."""
+    """Yield who holds a key's slots, if all are taken, and waits for the gate."""
     now = [line for line, ends in spans(it, key) if ends is None]
     if len(now) == most:
         yield from (line for line in now if line.claim == 1)

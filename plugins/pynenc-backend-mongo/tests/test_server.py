@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
@@ -25,7 +27,8 @@ from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.durability import in_child
 from pynenc_testkit.samples import claim, finish, found, history, ids, new, running, submit
-from pynenc_testkit.servers.mongo import free_port, start_mongo
+from pynenc_testkit.servers.mongo import free_port, mongo_server, start_mongo
+from pynenc_testkit.servers.proxy import Proxy
 from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually, open_installed
 
 Opener = Callable[..., Store]
@@ -38,6 +41,12 @@ def database_of(store: Store) -> Database:
 
 def app_at(url: str, app_id: str = "kit", **settings: Any) -> KitApp:
     return KitApp(app_id, url, ManualClock(ticking=True), {MongoSettings: MongoSettings(**settings)})
+
+
+def reached(store: Store) -> bool:
+    with contextlib.suppress(BackendUnavailableError):
+        return found(store) == ["a"]
+    return False
 
 
 class TestUrls:
@@ -108,6 +117,20 @@ class TestErrors:
         submit(store, new("a"))
         assert ids(claim(store)) == ["a"]
         store.close()
+
+    def test_a_connection_that_has_gone_silent_is_given_up(self) -> None:
+        server = urlsplit(mongo_server())
+        with Proxy(server.port or 27017) as proxy:
+            url = f"mongodb://127.0.0.1:{proxy.port}/t{uuid4().hex}"
+            store = open_installed(app_at(url, timeout_sec=0.5, reply_timeout_sec=0.5))
+            submit(store, new("a"))
+            with proxy.stalled():
+                silent = Background(lambda: claim(store))
+                with pytest.raises(BackendUnavailableError):
+                    silent.result()
+            eventually(lambda: reached(store), "an answer")
+            assert store.state.get(["a"])["a"].state.claim <= 1
+            store.close()
 
     @pytest.mark.parametrize(
         ("error", "says"),

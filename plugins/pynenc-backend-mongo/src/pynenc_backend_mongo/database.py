@@ -24,6 +24,8 @@ from pynenc_core.ports.runtime import StoreView
 Document = dict[str, Any]
 DriverDatabase = _DriverDatabase[Document]
 
+_CONNECTS_WITHIN = 30.0
+"""Seconds, the making of indexes on a large store apart from which nothing takes long."""
 OLDEST_WIRE = 9
 """The wire version of MongoDB 4.4."""
 
@@ -70,8 +72,9 @@ class Database:
         """
         opened = self.open()[f"{self.place.prefix}_{collection}"]
         try:
-            found = getattr(opened, verb)(*arguments, **named)
-            return list(found) if verb in {"find", "aggregate"} else found
+            with pymongo.timeout(self.settings.reply_timeout_sec):  # the driver would wait for ever on a connection that is half open
+                found = getattr(opened, verb)(*arguments, **named)
+                return list(found) if verb in {"find", "aggregate"} else found
         except (driver.DuplicateKeyError, driver.BulkWriteError) as error:
             if _only_duplicates(error):
                 raise
@@ -117,7 +120,8 @@ class Database:
         """Compare clocks with the server again, if that was long ago."""
         if self.settings.server_time and self.clock.stale:
             try:
-                self.clock.measure(lambda: self.open().client.admin.command("hello")["localTime"])
+                with pymongo.timeout(self.settings.reply_timeout_sec):
+                    self.clock.measure(lambda: self.open().client.admin.command("hello")["localTime"])
             except PyMongoError as error:
                 raise self.translated(error) from error
 
@@ -133,13 +137,9 @@ class Database:
         client: pymongo.MongoClient[Document] | None = None
         try:
             client = pymongo.MongoClient(place.url, tz_aware=True, **options)
-            self.hello = dict(client.admin.command("hello"))
-            if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
-                problem = "the server is older than MongoDB 4.4"
-                raise BackendUnavailableError(place.store, problem, "upgrade it")  # noqa: TRY301 - closed below
-            if self.settings.server_time:
-                self.clock.measure(lambda: client.admin.command("hello")["localTime"])
-            self._prepare(client[place.database])
+            with pymongo.timeout(_CONNECTS_WITHIN):
+                self._greet(client)
+                self._prepare(client[place.database])
         except BaseException as error:
             if client is not None:
                 client.close()
@@ -152,6 +152,15 @@ class Database:
         if "setName" in self.hello or self.hello.get("msg") == "isdbgrid":
             self.bell.follow(client[place.database][f"{place.prefix}_{layout.INVOCATIONS}"])
         return client
+
+    def _greet(self, client: pymongo.MongoClient[Document]) -> None:
+        """Learn what the server says of itself. Raises BackendUnavailableError for one that is too old."""
+        self.hello = dict(client.admin.command("hello"))
+        if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
+            problem = "the server is older than MongoDB 4.4"
+            raise BackendUnavailableError(self.place.store, problem, "upgrade it")
+        if self.settings.server_time:
+            self.clock.measure(lambda: client.admin.command("hello")["localTime"])
 
     def _prepare(self, database: DriverDatabase) -> None:
         """Check the store's format; make the indexes, unless that was done before."""

@@ -20,6 +20,9 @@ class MongoSettings(SettingsSection):
     timeout_sec: Annotated[float, Meta(gt=0)] = setting(
         5.0, "seconds to look for a usable server; `serverSelectionTimeoutMS` in the URL wins"
     )
+    reply_timeout_sec: Annotated[float, Meta(gt=0)] = setting(
+        8.0, "seconds for one call, the driver's own retries included, after which its connection is given up"
+    )
     server_time: bool = setting(True, "go by the server's clock; False: by this machine's, where all machines are kept in step")
     longest_poll_sec: Annotated[float, Meta(gt=0)] = setting(
         1.0, "seconds between two looks of who has waited long, where there are no change streams"
