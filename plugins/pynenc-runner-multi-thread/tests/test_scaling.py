@@ -4,48 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import fresh_place
-from pynenc_testkit.projects import FAST, START, Project, make_project
-from pynenc_testkit.stores import Background, eventually
-
-MakeProject = Callable[..., Project]
+from pynenc_testkit.contracts.runner_subject import MakeProject, making_projects
+from pynenc_testkit.projects import START
+from pynenc_testkit.stores import eventually
 
 
 @pytest.fixture
 def projects() -> Iterator[MakeProject]:
-    made: list[Project] = []
-    with fresh_place("{folder}") as folder:
-
-        def make(**runner: object) -> Project:
-            place = Path(folder) / f"project{len(made)}"
-            place.mkdir()
-            settings = {**FAST, "runner_cls": "multi-thread", "runner": {**FAST["runner"], **runner}}
-            made.append(make_project(place, f"sqlite:///{place}/jobs.db", settings))
-            return made[-1]
-
+    with making_projects("multi-thread") as make:
         yield make
-        for project in made:
-            project.close()
-
-
-@contextmanager
-def running(project: Project) -> Iterator[BaseRunner]:
-    """Run the project's runner in a thread of this process, to look at its workers."""
-    runner = project.app.make_runner()
-    runs = Background(runner.run)
-    try:
-        yield runner
-    finally:
-        runner.stop_runner_loop()
-        runs.result(START)
 
 
 def living(runner: BaseRunner) -> list[int]:
@@ -54,13 +27,13 @@ def living(runner: BaseRunner) -> list[int]:
 
 
 def test_the_greatest_number_runs_from_the_start_where_it_is_enforced(projects: MakeProject) -> None:
-    with running(projects(max_processes=3)) as runner:
+    with projects(max_processes=3).running() as runner:
         eventually(lambda: len(living(runner)) == 3, "three workers")
 
 
 def test_work_that_waits_brings_more_processes_and_idleness_ends_them(projects: MakeProject) -> None:
     project = projects(enforce_max_processes=False, min_processes=1, max_processes=3, max_threads=2, idle_timeout_process_sec=0.5)
-    with running(project) as runner:
+    with project.running() as runner:
         eventually(lambda: len(living(runner)) == 1, "the least number of workers", START)
         group = project.jobs.wait_for_gate.parallelize([(f"g{number}",) for number in range(5)])
         eventually(lambda: len(project.ledger()) == 5, "five at once on three workers with two threads each", START)
@@ -74,7 +47,7 @@ def test_work_that_waits_brings_more_processes_and_idleness_ends_them(projects: 
 
 def test_no_more_processes_start_than_work_waits_for(projects: MakeProject) -> None:
     project = projects(enforce_max_processes=False, max_processes=4, max_threads=2)
-    with running(project) as runner:
+    with project.running() as runner:
         project.jobs.wait_for_gate.parallelize([(f"g{number}",) for number in range(3)])
         eventually(lambda: len(project.ledger()) == 3, "three at once", START)
         assert len(living(runner)) == 2
@@ -83,7 +56,7 @@ def test_no_more_processes_start_than_work_waits_for(projects: MakeProject) -> N
 
 def test_a_dead_process_is_replaced_and_its_work_handed_on_at_once(projects: MakeProject) -> None:
     project = projects(max_processes=1, max_threads=2)
-    with running(project) as runner:
+    with project.running() as runner:
         first, second = project.jobs.wait_for_gate("one"), project.jobs.wait_for_gate("two")
         project.noted("+ one")
         project.noted("+ two")

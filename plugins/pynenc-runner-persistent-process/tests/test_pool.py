@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,9 +13,9 @@ import pytest
 from pynenc_core.model import RunnerContext
 from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import fresh_place
-from pynenc_testkit.projects import FAST, START, Project, make_project
-from pynenc_testkit.stores import Background, eventually
+from pynenc_testkit.contracts.runner_subject import making_projects
+from pynenc_testkit.projects import START, Project
+from pynenc_testkit.stores import eventually
 
 SOURCE = (
     files("pynenc_testkit").joinpath("jobs.py").read_text(encoding="utf-8")
@@ -40,23 +39,8 @@ def slow(name: str) -> str:
 
 @pytest.fixture
 def project() -> Iterator[Project]:
-    with fresh_place("{folder}") as folder:
-        settings = {**FAST, "runner_cls": "persistent-process", "runner": {**FAST["runner"], "num_processes": 2}}
-        made = make_project(Path(folder), f"sqlite:///{folder}/jobs.db", settings, SOURCE)
-        yield made
-        made.close()
-
-
-@contextmanager
-def running(project: Project) -> Iterator[BaseRunner]:
-    """Run the project's runner in a thread of this process, to look at its workers."""
-    runner = project.app.make_runner()
-    runs = Background(runner.run)
-    try:
-        yield runner
-    finally:
-        runner.stop_runner_loop()
-        runs.result(START)
+    with making_projects("persistent-process", num_processes=2) as make:
+        yield make(SOURCE)
 
 
 def living(runner: BaseRunner) -> set[int]:
@@ -77,7 +61,7 @@ def test_a_worker_that_cannot_be_started_is_tried_again_and_the_runner_lives(
         return command(context, slots)
 
     monkeypatch.setattr(project.app, "worker_command", at_the_third_time)
-    with running(project) as runner:
+    with project.running() as runner:
         assert project.jobs.add(1, 2).get_result(START) == 3
         eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
     said = [record.getMessage() for record in caplog.records if "cannot start a worker" in record.getMessage()]
@@ -86,7 +70,7 @@ def test_a_worker_that_cannot_be_started_is_tried_again_and_the_runner_lives(
 
 
 def test_an_idle_worker_that_is_killed_is_replaced_and_told_of(project: Project) -> None:
-    with running(project) as runner:
+    with project.running() as runner:
         assert project.jobs.add(1, 2).get_result(START) == 3
         eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
         before = living(runner)
@@ -100,7 +84,7 @@ def test_an_idle_worker_that_is_killed_is_replaced_and_told_of(project: Project)
 
 
 def test_a_worker_whose_app_cannot_be_imported_does_not_make_the_runner_spin(project: Project) -> None:
-    with running(project) as runner:
+    with project.running() as runner:
         eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
         module = Path(project.module.__file__ or "")
         source = module.read_text(encoding="utf-8")
@@ -116,7 +100,7 @@ def test_a_worker_whose_app_cannot_be_imported_does_not_make_the_runner_spin(pro
 
 def test_a_worker_whose_task_closed_every_descriptor_is_replaced(project: Project) -> None:
     project.app.conf.orchestrator.max_crashes = 1
-    with running(project) as runner:
+    with project.running() as runner:
         eventually(lambda: len(living(runner)) == 2, "the pool to be full", START)
         before = living(runner)
         project.jobs.close_all()

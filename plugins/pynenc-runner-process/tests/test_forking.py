@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
 from pynenc_core.errors.runners import PreloadRefusedError
 from pynenc_core.ports import forking
-from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import fresh_place
-from pynenc_testkit.projects import FAST, START, Project, make_project
-from pynenc_testkit.stores import Background, eventually
+from pynenc_testkit.contracts.runner_subject import MakeProject, making_projects
+from pynenc_testkit.projects import START
+from pynenc_testkit.stores import eventually
 
 HEADER = '''
 from __future__ import annotations
@@ -84,41 +81,17 @@ def loaded_in() -> int:
     return LOADED_IN
 '''
 )
-MakeProject = Callable[..., Project]
 
 
 @pytest.fixture
 def projects() -> Iterator[MakeProject]:
-    made: list[Project] = []
-    with fresh_place("{folder}") as folder:
-
-        def make(source: str, **runner: object) -> Project:
-            place = Path(folder) / f"project{len(made)}"
-            place.mkdir()
-            settings = {**FAST, "runner_cls": "process", "runner": {**FAST["runner"], "num_processes": 2, **runner}}
-            made.append(make_project(place, f"sqlite:///{place}/jobs.db", settings, source))
-            return made[-1]
-
+    with making_projects("process", num_processes=2) as make:
         yield make
-        for project in made:
-            project.close()
-
-
-@contextmanager
-def running(project: Project) -> Iterator[BaseRunner]:
-    """Run the project's runner in a thread of this process."""
-    runner = project.app.make_runner()
-    runs = Background(runner.run)
-    try:
-        yield runner
-    finally:
-        runner.stop_runner_loop()
-        runs.result(START)
 
 
 def test_each_invocation_has_a_process_of_its_own_that_ends_with_it(projects: MakeProject) -> None:
     project = projects(HEADER)
-    with running(project) as runner:
+    with project.running() as runner:
         results = project.jobs.whoami.parallelize([(number,) for number in range(8)]).ordered_results(START)
         pids = {pid for _, pid, _ in results}
         assert [number for number, _, _ in results] == list(range(8))
@@ -138,7 +111,7 @@ def test_no_child_of_an_app_with_threads_sockets_and_a_database_hangs(projects: 
 
 def test_the_app_is_imported_once_where_it_is_preloaded(projects: MakeProject) -> None:
     project = projects(LOADED, preload_app=True)
-    with running(project):
+    with project.running():
         loaded = {project.jobs.loaded_in().get_result(START) for _ in range(3)}
         _, pid, parent = project.jobs.whoami(1).get_result(START)
         assert loaded == {parent}
@@ -157,7 +130,7 @@ def test_an_app_that_leaves_threads_behind_is_not_preloaded(projects: MakeProjec
 
 def test_a_server_that_is_killed_is_replaced_and_what_ran_under_it_is_handed_on(projects: MakeProject) -> None:
     project = projects(HEADER)
-    with running(project) as runner:
+    with project.running() as runner:
         _, _, server = project.jobs.whoami(1).get_result(START)
         os.kill(server, signal.SIGKILL)
         _, _, other = project.jobs.whoami(2).get_result(START)
@@ -172,7 +145,7 @@ def test_a_server_that_is_killed_is_replaced_and_what_ran_under_it_is_handed_on(
 def test_how_a_process_ended_is_told(projects: MakeProject) -> None:
     project = projects(HEADER)
     project.app.conf.orchestrator.max_crashes = 1
-    with running(project) as runner:
+    with project.running() as runner:
         dies = project.jobs.die(int(signal.SIGSEGV))
         eventually(lambda: dies.status is Status.QUARANTINED, "it to be set aside", START)
         eventually(lambda: any(child.exit_reason for child in runner.children()), "its end to be told", START)  # a moment later
@@ -184,7 +157,7 @@ def test_how_a_process_ended_is_told(projects: MakeProject) -> None:
 
 def test_a_process_killed_before_it_has_work_holds_up_nobody(projects: MakeProject) -> None:
     project = projects(HEADER, num_processes=1, idle_claim_timeout_sec=10 * START)
-    with running(project) as runner:
+    with project.running() as runner:
         project.jobs.whoami(1).get_result(START)
         for number in range(3):
             eventually(lambda: [child for child in runner.children() if child.alive], "a spare process", START)
@@ -194,7 +167,7 @@ def test_a_process_killed_before_it_has_work_holds_up_nobody(projects: MakeProje
 
 def test_one_that_died_is_remembered_however_many_end_as_they_should(projects: MakeProject) -> None:
     project = projects(HEADER)
-    with running(project) as runner:
+    with project.running() as runner:
         project.jobs.die(int(signal.SIGKILL))
         project.jobs.whoami.parallelize([(number,) for number in range(30)]).ordered_results(START)
         ends = [child.exit_code for child in runner.children() if not child.alive]
@@ -204,7 +177,7 @@ def test_one_that_died_is_remembered_however_many_end_as_they_should(projects: M
 def test_a_server_that_stands_still_is_replaced_and_nothing_runs_twice(projects: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forking, "_PATIENCE", 1.0)
     project = projects(HEADER)
-    with running(project) as runner:
+    with project.running() as runner:
         _, _, server = project.jobs.whoami(1).get_result(START)
         os.kill(server, signal.SIGSTOP)
         invocations = [project.jobs.whoami(number) for number in range(6)]

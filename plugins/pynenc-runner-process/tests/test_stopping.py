@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from textwrap import dedent
 
 import psutil
@@ -12,11 +11,10 @@ import pytest
 
 from pynenc_core.errors.invocations import ConcurrencyDeadlockError, InvocationCancelledError, InvocationTimeoutError, WaitDepthError
 from pynenc_core.orchestration.waiting import Interest
-from pynenc_core.ports.runner import BaseRunner
 from pynenc_core.status import Status
-from pynenc_testkit.contracts.subject import fresh_place
-from pynenc_testkit.projects import FAST, START, Project, make_project
-from pynenc_testkit.stores import Background, eventually
+from pynenc_testkit.contracts.runner_subject import MakeProject, making_projects
+from pynenc_testkit.projects import START, Project
+from pynenc_testkit.stores import eventually
 
 SOURCE = dedent(
     '''
@@ -121,36 +119,12 @@ SOURCE = dedent(
         return alone(False).result if again else 1
     '''
 )
-MakeProject = Callable[..., Project]
 
 
 @pytest.fixture
 def projects() -> Iterator[MakeProject]:
-    made: list[Project] = []
-    with fresh_place("{folder}") as folder:
-
-        def make(**runner: object) -> Project:
-            place = Path(folder) / f"project{len(made)}"
-            place.mkdir()
-            settings = {**FAST, "runner_cls": "process", "runner": {**FAST["runner"], "num_processes": 1, **runner}}
-            made.append(make_project(place, f"sqlite:///{place}/jobs.db", settings, SOURCE))
-            return made[-1]
-
-        yield make
-        for project in made:
-            project.close()
-
-
-@contextmanager
-def running(project: Project) -> Iterator[BaseRunner]:
-    """Run the project's runner in a thread of this process."""
-    runner = project.app.make_runner()
-    runs = Background(runner.run)
-    try:
-        yield runner
-    finally:
-        runner.stop_runner_loop()
-        runs.result(START)
+    with making_projects("process", num_processes=1) as make:
+        yield partial(make, SOURCE)
 
 
 def process_of(project: Project, name: str) -> psutil.Process:
@@ -164,7 +138,7 @@ def process_of(project: Project, name: str) -> psutil.Process:
 
 def test_a_process_that_waits_is_stopped_takes_no_slot_and_goes_on_with_its_result(projects: MakeProject) -> None:
     project = projects()
-    with running(project):
+    with project.running():
         waits = project.jobs.after("a")
         process = process_of(project, "a")
         used = sum(process.cpu_times()[:2])
@@ -177,7 +151,7 @@ def test_a_process_that_waits_is_stopped_takes_no_slot_and_goes_on_with_its_resu
 def test_a_hundred_that_wait_for_three_each_end_on_two_slots_and_leave_no_process(projects: MakeProject) -> None:
     project = projects(num_processes=2)
     there_before = {*psutil.Process().children(recursive=True)}
-    with running(project):
+    with project.running():
         group = project.jobs.three.parallelize([(number,) for number in range(100)])
         assert group.ordered_results(START * 5) == [3 * number for number in range(100)]
     left = {child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
@@ -186,7 +160,7 @@ def test_a_hundred_that_wait_for_three_each_end_on_two_slots_and_leave_no_proces
 
 def test_a_wait_with_a_timeout_goes_on_without_its_result(projects: MakeProject) -> None:
     project = projects(num_processes=2)
-    with running(project):
+    with project.running():
         waits = project.jobs.after("never", 0.5)
         process_of(project, "never")
         with pytest.raises(InvocationTimeoutError):
@@ -197,7 +171,7 @@ def test_a_wait_with_a_timeout_goes_on_without_its_result(projects: MakeProject)
 
 def test_one_that_waits_is_cancelled_within_a_second_of_the_next_look(projects: MakeProject) -> None:
     project = projects()
-    with running(project):
+    with project.running():
         waits = project.jobs.after("a")
         process_of(project, "a")
         waits.cancel()
@@ -208,7 +182,7 @@ def test_one_that_waits_is_cancelled_within_a_second_of_the_next_look(projects: 
 
 def test_a_stopped_process_that_is_killed_is_handed_on_at_once(projects: MakeProject) -> None:
     project = projects(num_processes=2)
-    with running(project):
+    with project.running():
         waits = project.jobs.after("a")
         process = process_of(project, "a")
         process.kill()
@@ -245,7 +219,7 @@ def test_a_stopped_process_is_told_though_the_notification_was_lost(projects: Ma
 
     monkeypatch.setattr(Interest, "news", losing)
     project = projects()
-    with running(project):
+    with project.running():
         waits = project.jobs.after("a")
         process_of(project, "a")
         (project.folder / "a").touch()
@@ -256,7 +230,7 @@ def test_a_stopped_process_is_told_though_the_notification_was_lost(projects: Ma
 @pytest.mark.parametrize("task", ["after_beside_a_thread", "after_beside_a_loop"])
 def test_where_something_else_runs_in_it_a_process_is_not_stopped_and_takes_no_slot(projects: MakeProject, task: str) -> None:
     project = projects(num_processes=2)
-    with running(project):
+    with project.running():
         waits = getattr(project.jobs, task)("a")
         eventually(lambda: waits.status is Status.PAUSED, "it to wait", START)
         counted = project.folder / "counted"
@@ -270,13 +244,13 @@ def test_where_something_else_runs_in_it_a_process_is_not_stopped_and_takes_no_s
 
 def test_coroutines_go_on_while_one_of_them_waits(projects: MakeProject) -> None:
     project = projects(num_processes=2)
-    with running(project):
+    with project.running():
         assert project.jobs.beside_itself("a").get_result(START) == "a"
 
 
 def test_a_chain_deeper_than_may_wait_is_refused_and_leaves_nothing_stopped(projects: MakeProject) -> None:
     project = projects(max_paused_per_worker=5)
-    with running(project) as runner:
+    with project.running() as runner:
         with pytest.raises(WaitDepthError):
             project.jobs.deep(8).get_result(START)
         assert project.jobs.deep(5).get_result(START) == 5
@@ -285,7 +259,7 @@ def test_a_chain_deeper_than_may_wait_is_refused_and_leaves_nothing_stopped(proj
 
 def test_a_circle_through_a_limit_is_named(projects: MakeProject) -> None:
     project = projects()
-    with running(project), pytest.raises(ConcurrencyDeadlockError):
+    with project.running(), pytest.raises(ConcurrencyDeadlockError):
         project.jobs.alone(True).get_result(START)
 
 

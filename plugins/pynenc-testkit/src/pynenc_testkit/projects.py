@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import itertools
 import json
@@ -10,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,8 @@ import attrs
 import pytest
 
 from pynenc_core import Pynenc
-from pynenc_testkit.stores import PATIENCE, eventually
+from pynenc_core.ports.runner import BaseRunner
+from pynenc_testkit.stores import PATIENCE, Background, eventually
 
 START = PATIENCE * 3
 """Seconds that a runner may take to start, and what it runs to end, on a busy machine."""
@@ -89,7 +90,7 @@ class RunnerProcess:
 
     def clean_up(self) -> None:
         """End whatever is left of its session: the test is over."""
-        with contextlib.suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -118,6 +119,17 @@ class Project:
         process = RunnerProcess(self)
         self.runners.append(process)
         return process
+
+    @contextmanager
+    def running(self) -> Generator[BaseRunner]:
+        """Run one more runner in a thread of this process, to look at it; at the end of the block it has stopped."""
+        runner = self.app.make_runner()
+        runs = Background(runner.run)
+        try:
+            yield runner
+        finally:
+            runner.stop_runner_loop()
+            runs.result(START)
 
     def ledger(self) -> list[str]:
         """Return the lines that the bodies have noted so far."""

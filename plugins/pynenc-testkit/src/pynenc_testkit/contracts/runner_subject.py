@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,30 @@ from pynenc_testkit.contracts.subject import filled, fresh_place
 from pynenc_testkit.projects import FAST, Project, make_project
 
 MakeProject = Callable[..., Project]
+SQLITE = "sqlite:///{folder}/jobs.db"
+"""A store that crosses processes; `{folder}` stands for the project's directory."""
+
+
+@contextmanager
+def making_projects(runner: str, url: str = SQLITE, **section: object) -> Generator[MakeProject]:
+    """Give a function that makes a project for a runner, in a directory of its own; all that it made end with the block.
+
+    It takes the source of the module, where that is not the kit's own jobs, and settings of the section `runner`, which stand
+    before those of `section`.
+    """
+    made: list[Project] = []
+    with fresh_place("{folder}") as folder:
+
+        def make(source: str = "", **more: object) -> Project:
+            place = Path(folder) / f"project{len(made)}"
+            place.mkdir()
+            settings: dict[str, object] = {**FAST, "runner_cls": runner, "runner": {**FAST["runner"], **section, **more}}
+            made.append(make_project(place, filled(url, place), settings, source))
+            return made[-1]
+
+        yield make
+        for project in made:
+            project.close()
 
 
 @pytest.mark.pynenc_contract
@@ -19,8 +44,7 @@ class RunnerSubject:
     """The runner under test: give its name, and where to store if not in an SQLite file."""
 
     runner: ClassVar[str] = ""
-    url: ClassVar[str] = "sqlite:///{folder}/jobs.db"
-    """A store that crosses processes; `{folder}` stands for the project's directory."""
+    url: ClassVar[str] = SQLITE
     own_processes: ClassVar[bool] = True
     """Whether tasks run in processes of their own, so that one that dies leaves the runner alive."""
     most_slots: ClassVar[int] = 0
@@ -37,17 +61,5 @@ class RunnerSubject:
     @pytest.fixture
     def projects(self) -> Iterator[MakeProject]:
         """A function that makes a project; it takes the number of slots and further settings of the runner."""
-        made: list[Project] = []
-        with fresh_place("{folder}") as folder:
-
-            def make(slots: int = 2, **runner: object) -> Project:
-                place = Path(folder) / f"project{len(made)}"
-                place.mkdir()
-                section = {**FAST["runner"], **self.settings(slots), **runner}
-                settings: dict[str, object] = {**FAST, "runner_cls": self.runner, "runner": section}
-                made.append(make_project(place, filled(self.url, place), settings, self.source()))
-                return made[-1]
-
-            yield make
-            for project in made:
-                project.close()
+        with making_projects(self.runner, self.url) as make:
+            yield lambda slots=2, **runner: make(self.source(), **{**self.settings(slots), **runner})
