@@ -58,6 +58,16 @@ except Exception as error:
     sys.exit(None if expected in kinds else f"{runner} x {backend} raised {error!r}, not {expected}")
 sys.exit(f"{runner} x {backend} was built, but cannot work: {expected} was expected")
 """
+INSTALLED_ARE = """
+import sys
+from importlib.metadata import version
+from itertools import zip_longest
+for wanted in sys.argv[1:]:
+    name, _, bound = wanted.partition("==")
+    parts = zip_longest(version(name).split("."), bound.split("."), fillvalue="0")
+    if any(found != low for found, low in parts):
+        sys.exit(f"{name} {version(name)} is installed, not the oldest that is allowed, {bound}")
+"""
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 
 
@@ -242,21 +252,30 @@ def third_party(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0], requires=["build"])
 def lowest(session: nox.Session) -> None:
-    """The oldest releases that our metadata allows."""
+    """The oldest releases that our metadata allows: the core, every pair, and the contracts of each plugin that brings a library."""
+    bounds = dict(sorted(pair for name in ("pynenc-core", *PLUGINS) for pair in _lower_bounds(name)))
     constraints = Path(session.virtualenv.location) / "lowest.txt"
-    constraints.write_text("\n".join(_lower_bounds()) + "\n")
-    _install(session, *PLUGINS, tools=_group("test"), constraints=constraints)
-    _pytest(session, ROOT / "tests" / "unit", ROOT / "tests" / "combos")
+    constraints.write_text("\n".join(f"{name}=={bound}" for name, bound in bounds.items()) + "\n")
+    # A server that runs beside the tests needs newer releases of what they test.
+    _install(session, *PLUGINS, tools=tuple(set(_group("test")) - set(_group("servers"))), constraints=constraints)
+    session.run("python", "-c", INSTALLED_ARE, *(f"{name}=={bound}" for name, bound in bounds.items()))
+    servers = Path(session.virtualenv.location) / "servers"
+    session.run("python", "-m", "venv", str(servers), silent=True)
+    session.run(str(servers / "bin" / "python"), "-m", "pip", "install", "--quiet", *_group("servers"), silent=True)
+    bringing = [ROOT / "plugins" / name / "tests" for name in CONTRACTS if any(_lower_bounds(name))]
+    path = os.pathsep.join([session.bin, str(servers / "bin"), os.environ["PATH"]])
+    _pytest(session, ROOT / "tests" / "unit", ROOT / "tests" / "combos", *bringing, PATH=path)
 
 
-def _lower_bounds() -> Iterator[str]:
-    """Yield `name==version` for each lower bound of a third party's distribution that ours need to run."""
-    for path in (ROOT / "pyproject.toml", *(ROOT / "plugins" / name / "pyproject.toml" for name in PLUGINS)):
-        project: dict[str, Any] = tomllib.loads(path.read_text())["project"]
-        for requirement in project["dependencies"]:
-            name, _, bound = requirement.partition(">=")
-            if bound and not name.startswith(("pynenc", "pytest")):  # the test tools are not what is tested
-                yield f"{name.partition('[')[0]}=={bound.partition(',')[0]}"
+def _lower_bounds(name: str) -> Iterator[tuple[str, str]]:
+    """Yield name and lower bound of each third party's distribution that one of ours needs to run, extras included."""
+    path = ROOT / "pyproject.toml" if name == "pynenc-core" else ROOT / "plugins" / name / "pyproject.toml"
+    project: dict[str, Any] = tomllib.loads(path.read_text())["project"]
+    extras = (requirement for extra in project.get("optional-dependencies", {}).values() for requirement in extra)
+    for requirement in (*project["dependencies"], *extras):
+        needed, _, bound = requirement.partition(">=")
+        if bound and not needed.startswith(("pynenc", "pytest")):  # the test tools are not what is tested
+            yield needed.partition("[")[0], bound.partition(",")[0]
 
 
 @nox.session(requires=["build"])

@@ -46,8 +46,20 @@ def opened(url: str, app_id: str = "kit", *, prepare: bool = True) -> Store:
     return store
 
 
+_clients: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close the clients of a test; redis-py does it by itself in newer releases only."""
+    yield
+    while _clients:
+        _clients.pop().close()
+
+
 def raw(server: RedisServer) -> Any:
-    return Redis(port=server.port)
+    _clients.append(Redis(port=server.port))
+    return _clients[-1]
 
 
 def link(store: Store) -> Link:

@@ -33,16 +33,21 @@ class Place:
     """What the URL gives as `w`, or empty."""
 
 
+_FORM = "write it as mongodb://user:password@host:port/database?options"
+
+
 def locate(app: StoreView, part: str) -> Place:
     """Return where an app stores. Raises BackendUnavailableError for a URL that cannot be used."""
     url = app.store_url(part) or DEFAULT_URL
     store = f"MongoDB store {_shown(url)}"
-    path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    hosts, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    if not hosts:  # older drivers take the path for a host
+        raise BackendUnavailableError(store, "its URL names no host", _FORM)
     try:
         # A name of the form mongodb+srv:// is looked up when the driver connects, not here.
         parsed: dict[str, Any] = dict(parse_uri(url)) if url.startswith("mongodb://") else {}
     except (PyMongoError, ValueError) as error:
-        raise BackendUnavailableError(store, _problem(error), "write it as mongodb://user:password@host:port/database?options") from None
+        raise BackendUnavailableError(store, _problem(error), _FORM) from None
     name = str(parsed.get("database") or path or "pynenc")
     if "." in name or parsed.get("collection"):
         problem = f"{path!r} names a collection"
