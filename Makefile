@@ -47,8 +47,8 @@ docs: $(BIN)/.nox  ## run every code block of README and docs/
 	$(NOX) -s docs
 
 .PHONY: bench
-bench: $(BIN)/.nox  ## measure: a table of ratios to each floor, and JSON
-	$(NOX) -s bench
+bench: $(BIN)/.nox  ## measure: a table of ratios to each floor, and JSON; PEERS=1: other task queues beside ours instead
+	$(NOX) -s bench $(if $(PEERS),-- --peers)
 
 .PHONY: venv
 venv: $(BIN)/.complete  ## .venv for development: core and plugins editable, and every tool

@@ -288,7 +288,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(requires=["build"])
 def bench(session: nox.Session) -> None:
-    """What the performance claims come from: a table of ratios, and JSON."""
+    """What the performance claims come from: a table of ratios, and JSON; with `-- --peers` other task queues beside ours instead."""
     _install(session, *PLUGINS, tools=_group("test"))
     _foreign_directory(session)
     session.run("python", str(ROOT / "benchmarks"), *session.posargs)

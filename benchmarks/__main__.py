@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -17,7 +17,14 @@ import fleet
 import over_redis
 import runners
 import stores
+from peers import compare
 from table import REPEATS, Row, show
+
+
+def _ours(measures: Mapping[str, Callable[[], list[Row]]], only: Sequence[str]) -> list[dict[str, object]]:
+    rows = [row for name, measure in measures.items() if not only or name in only for row in measure()]
+    show(rows)
+    return [{**attrs.asdict(row), "ratio": row.ratio, "kept": row.kept} for row in rows]
 
 
 def main() -> None:
@@ -26,6 +33,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     parser.add_argument("--quick", action="store_true", help="small numbers, to see that all of it works")
     parser.add_argument("--runner", action="append", help="of the runners only this one; may be given several times")
+    parser.add_argument("--peers", action="store_true", help="instead: other task queues beside ours, each in an environment of its own")
     parser.add_argument("only", nargs="*", help="starts memories enqueues drains latencies fan_ins coroutines idling growing redis")
     given = parser.parse_args()
     runners.only.update(given.runner or ())
@@ -44,14 +52,12 @@ def main() -> None:
     }
     load = os.getloadavg()[0]
     with fleet.compiled():
-        rows = [row for name, measure in measures.items() if not given.only or name in given.only for row in measure()]
-    show(rows)
+        figures = compare.peers(count // 2) if given.peers else _ours(measures, given.only)
     print(
         f"load before: {load:.2f}, after: {os.getloadavg()[0]:.2f}, {os.cpu_count()} CPUs, Python {sys.version.split()[0]};"
         f" medians of {REPEATS} runs"
     )
     if given.json:
-        figures = [{**attrs.asdict(row), "ratio": row.ratio, "kept": row.kept} for row in rows]
         given.json.write_text(json.dumps({"load": load, "figures": figures}, indent=1))
 
 

@@ -1,0 +1,35 @@
+"""RQ, by default: each task runs in a process that is forked for it. It has no threads."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from rq import Queue
+
+DISTRIBUTIONS = ("rq", "redis")
+_COMMAND = str(Path(sys.executable).with_name("rq"))
+WORKERS = {"2 processes": [[_COMMAND, "worker-pool", "--num-workers", "2", "--quiet", "--url", os.environ["PEERS_REDIS"]]]}
+
+queue = Queue(connection=Redis.from_url(os.environ["PEERS_REDIS"], socket_timeout=None))  # who waits for a result blocks
+
+
+def nothing(n: int) -> list[float]:
+    """Return the number, the time and the process."""
+    return [n, time.time(), os.getpid()]
+
+
+def enqueue(numbers: Iterable[int]) -> list[Any]:
+    """Send a task for each number."""
+    return [queue.enqueue(nothing, n) for n in numbers]
+
+
+def fetch(sent: list[Any], look: float) -> list[list[float]]:
+    """Wait for the results, each by a blocking call."""
+    del look
+    return [each.latest_result(timeout=120).return_value for each in sent]
