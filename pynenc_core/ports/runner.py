@@ -17,7 +17,7 @@ from pynenc_core.ports.runtime import Duties, RunnerView, seconds
 from pynenc_core.ports.stopping import StopRequests
 
 _OUTSIDE_MOST = 5.0  # seconds that a wait outside of an invocation blocks its thread: nothing could end it sooner
-_BACKOFF_START, _BACKOFF_MOST = 0.1, 5.0  # seconds between attempts while the store is away
+_BACKOFF_START, _BACKOFF_MOST = 0.1, 1.0  # seconds between attempts while the store is away: work is taken soon after it is back
 _OVERDUE = 5.0  # seconds beyond its time that a round of the loop may last and still count as going well
 
 

@@ -29,7 +29,7 @@ class Judgement:
     duplicated: int
     """Effects beyond the first of each invocation."""
     recovery: tuple[float, ...]
-    """Seconds from each kill to the next effect of what the killed process ran, sorted."""
+    """Seconds from each kill to the next effect of what the killed process ran or had claimed, sorted."""
 
     requeued: tuple[float, ...] = ()
     """Seconds from each kill until what the killed process ran was queued again, sorted."""
@@ -71,9 +71,11 @@ class Checker:
         lost = [each for each in accepted if each not in records or not records[each].state.final]
         overlapping, flipped = 0, 0
         requeued: list[float] = []
+        recovery: list[float] = []
         for chunk in _chunks(accepted):
             for invocation_id, entries in self._state.history(chunk).items():
                 requeued += _requeued(entries, effects.get(invocation_id, ()), kills)
+                recovery += recoveries(entries, effects.get(invocation_id, ()), kills)
                 overlapping += overlaps(entries)
                 flipped += flips(entries)
         for invocation_id, before in self._outcomes.items():
@@ -86,7 +88,7 @@ class Checker:
             overlaps=overlapping,
             flips=flipped,
             duplicated=sum(len(lines) - 1 for lines in known),
-            recovery=tuple(sorted(_recoveries(known, kills))),
+            recovery=tuple(sorted(recovery)),
             requeued=tuple(sorted(requeued)),
         )
 
@@ -108,12 +110,14 @@ def flips(entries: Sequence[InvocationHistory]) -> int:
     return sum(entry.status_record.status in FINAL for entry in entries[:-1])
 
 
-def _recoveries(known: Iterable[Sequence[Line]], kills: Mapping[int, float]) -> Iterable[float]:
-    for lines in known:
-        for before, after in pairwise(lines):
-            killed_at = kills.get(before.pid)
-            if killed_at is not None and after.at >= killed_at:
-                yield after.at - killed_at
+def recoveries(entries: Sequence[InvocationHistory], lines: Sequence[Line], kills: Mapping[int, float]) -> Iterable[float]:
+    for before, after in pairwise(lines):
+        killed_at = kills.get(before.pid)
+        if killed_at is not None and after.at >= killed_at:
+            # Who has claimed it meanwhile may have been killed as well, before it did anything: then it waits from there on.
+            claimed = {entry.status_record.runner_id for entry in entries if before.claim < entry.status_record.claim < after.claim}
+            later = [at for pid, at in kills.items() if any(f"-{pid}-" in each for each in claimed)]
+            yield after.at - max([killed_at, *(at for at in later if at <= after.at)])
 
 
 def _requeued(entries: Sequence[InvocationHistory], lines: Sequence[Line], kills: Mapping[int, float]) -> Iterable[float]:

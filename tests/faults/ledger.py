@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "ledger"
+        self._undone: tuple[float, float] | None = None
+
+    def undo(self, since: float, until: float) -> None:
+        """Leave out what was noted in between: the store has lost that it was claimed, and its claims are given again."""
+        self._undone = since, until
 
     @property
     def length(self) -> int:
@@ -42,7 +48,8 @@ class Ledger:
         if not self._path.exists():
             return []
         decoded = [msgspec.json.decode(line, type=Line) for line in self._path.read_bytes().splitlines()]
-        return [line for line in decoded if line.what == what and task in {"", line.task}]
+        since, until = self._undone or (math.inf, -math.inf)
+        return [line for line in decoded if line.what == what and task in {"", line.task} and not since < line.at < until]
 
     def by_invocation(self) -> dict[str, list[Line]]:
         """Return the effects of each invocation, in order."""

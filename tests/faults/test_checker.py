@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import attrs
 import pytest
 
-from faults.checker import flips, overlaps
+from faults.checker import flips, overlaps, recoveries
 from faults.conftest import MakeScenario
 from faults.fleet import Fleet
 from faults.ledger import Line
@@ -84,6 +85,19 @@ class TestJudgement:
             it.accept([it.jobs.work(1)])
             with pytest.raises(AssertionError, match='"ok": false, "lost": 1'):
                 it.finish()
+
+
+def test_who_is_killed_between_claim_and_effect_counts_from_there() -> None:
+    claims = [*RAN, (Status.REROUTED, 1), (Status.PENDING, 2), (Status.REROUTED, 2), (Status.PENDING, 3), (Status.RUNNING, 3)]
+    history = [attrs.evolve(each, status_record=named(each.status_record)) for each in entries(*claims)]
+    lines = [line("i", 1, 10, 1.0), line("i", 3, 30, 9.0)]
+    assert list(recoveries(history, lines, {10: 2.0})) == [7.0]
+    assert list(recoveries(history, lines, {10: 2.0, 20: 6.0})) == [3.0]
+    assert list(recoveries(history, lines, {10: 2.0, 20: 6.0, 99: 8.0})) == [3.0]
+
+
+def named(record: StatusRecord) -> StatusRecord:
+    return attrs.evolve(record, runner_id=f"Runner@host-{10 * record.claim}-nonce")
 
 
 def line(invocation_id: str, claim: int, pid: int, at: float) -> Line:

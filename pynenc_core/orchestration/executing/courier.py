@@ -18,7 +18,7 @@ from pynenc_core.orchestration.engine import Engine
 from pynenc_core.ports.absence import Absence
 from pynenc_core.ports.transitions import was_written_before
 
-_BACKOFF_START, _BACKOFF_MOST = 0.05, 5.0  # seconds between attempts while the store is away
+_BACKOFF_START, _BACKOFF_MOST = 0.05, 1.0  # seconds between attempts while the store is away
 
 
 @attrs.define(eq=False)
