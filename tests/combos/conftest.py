@@ -5,7 +5,6 @@ from __future__ import annotations
 from combos.places import PAIR, PLACES
 
 OF_SOME_PAIRS: dict[str, set[str | None]] = {
-    "test_redis_outage.py": {None, "persistent-process-over-redis"},
     "test_redis_places.py": {None, "persistent-process-over-redis"},
     "test_refused.py": {None},
     "test_split_pairs.py": {None},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -186,16 +186,28 @@ def nothing_orphaned(it: Scenario) -> None:
 @pytest.mark.smoke
 @stores("sqlite", "redis")
 def test_killed_at_every_write_of_every_operation(scenario: MakeScenario, store: str) -> None:
-    with scenario("F05", "all", store) as it:
-        numbers = count()
-        points = {operation.__name__: kill_everywhere(it, operation, numbers) for operation in OPERATIONS}
-        assert min(points.values()) >= 2  # before and after a single call
-        for host in [it.fleet.start(runner, 2, ready=False) for runner in KINDS]:
-            eventually(host.is_ready, "the start of a runner", PATIENCE)
-        it.wait_until_final(180.0)
-        assert {it.record(each).state.status for each in it.accepted} == {Status.SUCCESS}
-        nothing_orphaned(it)
-        it.finish(points=sum(points.values()))
+    with scenario("F05", "persistent-process", store) as it:
+        kill_and_converge(it, [it.runner])
+
+
+@stores()
+@pytest.mark.full
+def test_what_was_killed_at_every_write_ends_in_every_runner(scenario: MakeScenario, store: str) -> None:
+    with scenario("F05-full", "all", store) as it:
+        kill_and_converge(it, KINDS)
+
+
+def kill_and_converge(it: Scenario, runners: Collection[str]) -> None:
+    """Kill processes at each write of each operation; then let runners bring everything to its end."""
+    numbers = count()
+    points = {operation.__name__: kill_everywhere(it, operation, numbers) for operation in OPERATIONS}
+    assert min(points.values()) >= 2  # before and after a single call
+    for host in [it.fleet.start(runner, 2, ready=False) for runner in runners]:
+        eventually(host.is_ready, "the start of a runner", PATIENCE)
+    it.wait_until_final(180.0)
+    assert {it.record(each).state.status for each in it.accepted} == {Status.SUCCESS}
+    nothing_orphaned(it)
+    it.finish(points=sum(points.values()))
 
 
 @stores()

@@ -149,7 +149,7 @@ def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str,
 @pairs("persistent-process-sqlite", "persistent-process-redis", of=POOLS)
 def test_a_worker_killed_between_effect_and_settlement(scenario: MakeScenario, runner: str, store: str) -> None:
     with scenario("F03", runner, store) as it:
-        kill_each_once(it, victims=6)
+        kill_each_once(it, victims=4)
 
 
 @pytest.mark.full

@@ -14,7 +14,7 @@ from pynenc_core.model import Query
 from pynenc_testkit.stores import eventually
 
 BATCH = 500
-KEPT = 2.0
+KEPT = 1.0
 """Seconds that a final invocation is kept."""
 SECTIONS: Mapping[str, Mapping[str, object]] = {
     "orchestrator": {**PROFILE["orchestrator"], "auto_final_invocation_purge_hours": KEPT / 3600}
@@ -22,7 +22,7 @@ SECTIONS: Mapping[str, Mapping[str, object]] = {
 
 
 @stores("redis")
-@pytest.mark.parametrize("tasks", [pytest.param(400, id="short"), pytest.param(20_000, marks=pytest.mark.full, id="full")])
+@pytest.mark.parametrize("tasks", [pytest.param(200, id="short"), pytest.param(20_000, marks=pytest.mark.full, id="full")])
 def test_finished_tasks_leave_nothing(scenario: MakeScenario, store: str, tasks: int) -> None:
     with scenario("F24", "persistent-process", store, **SECTIONS) as it:
         count = int(tasks * it.store.share)

@@ -31,7 +31,7 @@ while True:
 
 
 @stores("sqlite", "redis")
-@pytest.mark.parametrize("kills", [pytest.param(4, id="short"), pytest.param(50, marks=pytest.mark.full, id="full")])
+@pytest.mark.parametrize("kills", [pytest.param(3, id="short"), pytest.param(50, marks=pytest.mark.full, id="full")])
 def test_a_producer_killed_inside_a_batch(scenario: MakeScenario, kills: int, store: str) -> None:
     with scenario("F04", "thread", store, seed=4) as it:
         module = it.project.add_module("producer", PRODUCER)

@@ -33,7 +33,7 @@ def refused_by(host: Host) -> set[str]:
 
 
 @pytest.mark.smoke
-@stores("sqlite", "redis")
+@stores("redis")
 def test_a_zombie_writes_nothing(scenario: MakeScenario, store: str) -> None:
     with scenario("F07", "thread", store) as it:
         come_back(it, 50, crowd=1)
