@@ -226,11 +226,10 @@ def everything(session: nox.Session) -> None:
     _install(session, *PLUGINS, *THIRD_PARTIES, tools=_group("test"))
     tests = [ROOT / "tests" / name for name in ("unit", "kit", "combos", "docs")]
     contracts = [ROOT / "plugins" / name / "tests" for name in CONTRACTS]
-    # Most of these wait, for processes and servers: twice as many at a time as there are cores. Faults have bounds on time, and
-    # the machine for themselves.
+    # Most of these wait, for processes and servers: twice as many at a time as there are cores. Then those with bounds on time.
     at_once = ("-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal")
-    _pytest(session, *tests, *contracts, "-m", "not full", *at_once, "--durations=15", "--maxfail=20")
-    _pytest(session, ROOT / "tests" / "faults", "-m", "not full", "--durations=15")
+    _pytest(session, *tests, *contracts, "-m", "not full and not timed", *at_once, "--durations=15", "--maxfail=20")
+    _pytest(session, *tests, *contracts, ROOT / "tests" / "faults", "-m", "timed and not full", "--durations=15")
 
 
 @nox.session(requires=["build"])

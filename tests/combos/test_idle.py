@@ -21,6 +21,7 @@ from pynenc_core.status import Status
 from pynenc_testkit.projects import START, Project, make_project
 from pynenc_testkit.stores import eventually
 
+pytestmark = pytest.mark.timed
 SPEED = 5
 SECONDS = 4.0
 MOST = 2 * SPEED * SECONDS

@@ -21,6 +21,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "smoke: a scenario of the promises, short enough for `make test`")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say of each scenario that it has bounds on time: they hold on a machine of its own."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.timed)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print one JSON line a scenario."""
     if LINES:

@@ -225,6 +225,7 @@ class TestAwaiting:
         with pytest.raises(InvocationTimeoutError):
             asyncio.run(here())
 
+    @pytest.mark.timed
     def test_waiting_for_results_outside_of_a_task_wakes_at_once(self) -> None:
         gate = Gate()
         with working_app() as app:

@@ -316,6 +316,7 @@ class TestStream:
         eventually(lambda: not bell.told_by_stream, "the stream is given up")
         watch.close()
 
+    @pytest.mark.timed
     def test_one_that_breaks_is_begun_anew_and_until_then_who_waits_looks(self) -> None:
         bell, stream = Bell(ManualClock(ticking=True), 0.5), Stream([PyMongoError("gone")])
         bell.follow(stream)
@@ -325,6 +326,7 @@ class TestStream:
         bell.close()
 
 
+@pytest.mark.timed
 @pytest.mark.needs_mongod
 def test_a_replica_set_tells_by_its_change_stream(opened: Opener) -> None:
     """With a look every five seconds only, what comes within two must have been told."""

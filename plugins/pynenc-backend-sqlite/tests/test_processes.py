@@ -184,6 +184,7 @@ def test_f35_eight_processes_and_a_long_reader_are_never_locked_out(store: Store
     assert CLAIMS / took >= 500, f"{CLAIMS / took:.0f} claims a second"
 
 
+@pytest.mark.timed
 def test_a_commit_wakes_other_processes_at_once(store: Store) -> None:
     with started(store, WORK) as worker:
         assert worker.read() == "ready"

@@ -234,6 +234,7 @@ def test_an_exit_in_a_task_of_a_coroutine_ends_that_one_alone() -> None:
         assert stays().get_result(PATIENCE) == 1
 
 
+@pytest.mark.timed
 def test_fifty_running_ones_are_cancelled_within_a_second() -> None:
     undone: list[int] = []
     with working_app(runner={"heartbeat_interval_sec": 0.5}) as app:

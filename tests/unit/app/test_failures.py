@@ -62,7 +62,7 @@ def test_one_whose_message_cannot_be_made_ends_failed() -> None:
         eventually(lambda: invocation.is_final)
         assert invocation.status == "FAILED"
         with pytest.raises(Exception):  # noqa: B017, PT011 - which class it comes back as is the serializer's
-            invocation.get_result(1)
+            invocation.get_result(10)
 
 
 @pytest.mark.parametrize("leaving", [SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -191,7 +191,7 @@ def test_what_is_due_after_a_short_delay_runs_without_anybody_asking() -> None:
                 raise RetryError(delay=0.2)
             return len(runs)
 
-        assert later().get_result(2) == 2
+        assert later().get_result(10) == 2
 
 
 def test_a_shutdown_is_no_failed_attempt() -> None:
@@ -253,6 +253,6 @@ def test_arguments_that_no_longer_fit_are_set_aside_with_the_reason(tmp_path: Pa
         eventually(lambda: made.is_final)
     assert made.status == "QUARANTINED"
     with pytest.raises(InvocationQuarantinedError, match="job"):
-        made.get_result(1)
+        made.get_result(10)
     old.close()
     new.close()

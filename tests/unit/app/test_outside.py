@@ -120,6 +120,7 @@ class TestWaiting:
             for running in ("", "somebody"):
                 assert app.runner.waiting_for_results(running, [invocation.invocation_id]) == {invocation.invocation_id}
 
+    @pytest.mark.timed
     def test_it_ends_at_its_timeout(self) -> None:
         app = app_of_its_own()
         task = app.task(add)
@@ -144,6 +145,7 @@ class TestWaiting:
         assert arrived == {invocation.invocation_id}
         assert isinstance(runner, ExternalRunner)
 
+    @pytest.mark.timed
     @pytest.mark.parametrize("backend", ["memory", "sqlite"])
     def test_a_coroutine_that_is_cancelled_leaves_no_thread_that_waits(self, backend: str, tmp_path: Path) -> None:
         app = app_of_its_own("memory://" if backend == "memory" else f"sqlite:///{tmp_path}/jobs.db")

@@ -142,6 +142,7 @@ class Calls:
         setattr(part, name, counted)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("threads", [1, 4])
 def test_an_idle_runner_on_sqlite_costs_next_to_nothing(threads: int, tmp_path: Path) -> None:
     app = app_of_its_own(f"sqlite:///{tmp_path}/jobs.db", threads=threads)
@@ -183,6 +184,7 @@ def test_a_runner_that_never_started_is_stopped() -> None:
     assert runner.wait_until_stopped(0)
 
 
+@pytest.mark.timed
 def test_a_second_stop_hands_back_at_once() -> None:
     hold = threading.Event()
     app = app_of_its_own(threads=1, runner={"grace_period_sec": 60.0})

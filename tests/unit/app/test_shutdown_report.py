@@ -173,6 +173,7 @@ def test_one_that_raises_is_named_and_the_others_have_their_sections(shown: pyte
     assert "  same (plugin-0): 1" in block
 
 
+@pytest.mark.timed
 def test_one_that_hangs_costs_its_deadline_and_neither_claiming_nor_the_stop_waits_for_it(
     shown: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,6 +319,7 @@ class TestTheEndOfAChild:
         assert app.exit_reason(self.CHILD, -9) == f"evicted by {self.CHILD.pid}"
         assert [(each.runner_id, each.signal) for each in seen] == [(self.CHILD.runner_id, 9)]
 
+    @pytest.mark.timed
     def test_one_that_raises_answers_nonsense_or_hangs_is_logged_and_the_core_answers(self, shown: pytest.LogCaptureFixture) -> None:
         def fail(_: ProcessExit) -> str:
             raise OSError("no idea")

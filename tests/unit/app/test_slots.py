@@ -63,6 +63,7 @@ def test_with_settle_batch_results_arrive_and_nothing_waits_behind_a_slow_one() 
         gate.open()
 
 
+@pytest.mark.timed
 def test_with_settle_batch_what_stands_behind_a_slow_one_runs_elsewhere_at_once() -> None:
     gate = Gate()
     app = app_of_its_own(threads=2, runner={"settle_batch": 8})

@@ -130,6 +130,7 @@ def test_one_that_fails_is_cleared_and_tried_again_like_any_other() -> None:
         assert (state.suspect, state.attempts, state.crashes) == (False, 1, 0)
 
 
+@pytest.mark.timed
 def test_one_is_cancelled_while_it_waits_for_its_turn() -> None:
     gate = Gate()
     app = app_of_its_own(threads=2)

@@ -364,7 +364,7 @@ def test_a_runner_that_claims_by_itself_keeps_the_limits_too() -> None:
     assert stopped.status == "FAILED"
     told = orderly()
     run_one()
-    assert told.get_result(1) == "in order"
+    assert told.get_result(10) == "in order"
     stuck = deaf()
     thread = threading.Thread(target=run_one)
     thread.start()

@@ -208,6 +208,7 @@ def test_a_circle_of_two_through_two_keys_is_named() -> None:
         assert "deadlock" in ended
 
 
+@pytest.mark.timed
 def test_a_bounded_wait_inside_a_task_ends_and_the_task_goes_on() -> None:
     with working_app(threads=1) as app:
 
@@ -228,6 +229,7 @@ def test_a_bounded_wait_inside_a_task_ends_and_the_task_goes_on() -> None:
         assert time.monotonic() - began < 2
 
 
+@pytest.mark.timed
 def test_a_waiting_task_burns_nothing() -> None:
     gate = Gate()
     with working_app(threads=2) as app:

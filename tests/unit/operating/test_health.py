@@ -72,7 +72,7 @@ def test_a_runner_from_its_start_to_its_end(place: Place) -> None:
         assert asked(port, "/live") == (200, {"live": True, "phase": "stopping"})
         (place.folder / "soon").touch()
         assert run.process.wait(START) == 0
-        assert invocation.get_result(1) == "done"
+        assert invocation.get_result(10) == "done"
         assert "Traceback" not in run.told
 
 
@@ -135,6 +135,7 @@ def test_an_outage_fails_readiness_and_not_life(monkeypatch: pytest.MonkeyPatch)
         eventually(lambda: asked(port, "/ready")[0] == 200, "readiness after the outage")
 
 
+@pytest.mark.timed
 def test_a_store_that_takes_no_heartbeat_fails_readiness_though_claims_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "_PATIENCE", 0.3)
     app = app_of_its_own(runner={"heartbeat_interval_sec": 0.1, "idle_claim_timeout_sec": 0.1})
