@@ -6,6 +6,7 @@ from combos.places import PAIR, PLACES
 
 OF_SOME_PAIRS: dict[str, set[str | None]] = {
     "test_redis_places.py": {None, "persistent-process-over-redis"},
+    "test_redis_troubles.py": {None, "persistent-process-over-redis"},
     "test_refused.py": {None},
     "test_split_pairs.py": {None},
 }

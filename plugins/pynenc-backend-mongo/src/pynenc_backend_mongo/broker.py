@@ -75,7 +75,7 @@ class MongoBroker(BaseBroker):
 
     def purge(self) -> None:
         """Remove every entry."""
-        self._database.call(layout.ENTRIES, "delete_many", {})
+        self._database.empty(layout.ENTRIES)
 
     def close(self) -> None:
         """Let who waits for entries return, and close every connection."""

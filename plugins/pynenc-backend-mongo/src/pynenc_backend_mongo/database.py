@@ -13,19 +13,20 @@ from pymongo import errors as driver
 from pymongo.database import Database as _DriverDatabase
 from pymongo.errors import PyMongoError
 
-from pynenc_backend_mongo import layout
+from pynenc_backend_mongo import layout, troubles
 from pynenc_backend_mongo.bell import Bell
 from pynenc_backend_mongo.place import locate
 from pynenc_backend_mongo.server_clock import ServerClock
 from pynenc_backend_mongo.settings import MongoSettings
-from pynenc_core.errors.backends import BackendError, BackendUnavailableError, StoreCorruptError, StoreFormatError
+from pynenc_core.errors.backends import BackendError, StoreCorruptError, StoreFormatError
+from pynenc_core.errors.base import PynencError
 from pynenc_core.ports.runtime import StoreView
 
 Document = dict[str, Any]
 DriverDatabase = _DriverDatabase[Document]
 
-_CONNECTS_WITHIN = 30.0
-"""Seconds, the making of indexes on a large store apart from which nothing takes long."""
+_LONGEST = 600.0
+"""Seconds that a call may last that has to do as much as there is: an index, a purge."""
 OLDEST_WIRE = 9
 """The wire version of MongoDB 4.4."""
 
@@ -70,9 +71,16 @@ class Database:
 
         Raises DuplicateKeyError and BulkWriteError as the driver does, any other error as a BackendError.
         """
+        return self._call(self.settings.reply_timeout_sec, collection, verb, *arguments, **named)
+
+    def empty(self, collection: str) -> None:
+        """Remove all there is; errors as in `call`."""
+        self._call(_LONGEST, collection, "delete_many", {})
+
+    def _call(self, most: float, collection: str, verb: str, *arguments: Any, **named: Any) -> Any:
         opened = self.open()[f"{self.place.prefix}_{collection}"]
         try:
-            with pymongo.timeout(self.settings.reply_timeout_sec):  # the driver would wait for ever on a connection that is half open
+            with pymongo.timeout(most):  # the driver would wait for ever on a connection that is half open
                 found = getattr(opened, verb)(*arguments, **named)
                 return list(found) if verb in {"find", "aggregate"} else found
         except (driver.DuplicateKeyError, driver.BulkWriteError) as error:
@@ -81,7 +89,7 @@ class Database:
             raise self.translated(error) from error
         except PyMongoError as error:
             if isinstance(error, driver.InvalidOperation) and opened.database.client is not self._client:
-                return self.call(collection, verb, *arguments, **named)  # closed by another thread before anything was sent
+                return self._call(most, collection, verb, *arguments, **named)  # closed by another thread before anything was sent
             raise self.translated(error) from error
 
     def find(
@@ -130,20 +138,22 @@ class Database:
         if not place.write_concern:
             concern = self.settings.write_concern
             options["w"] = int(concern) if concern.isdigit() else concern
-        if "serverselectiontimeoutms" not in place.given:
-            options["serverSelectionTimeoutMS"] = int(self.settings.timeout_sec * 1000)
+        seconds = {
+            "serverSelectionTimeoutMS": self.settings.timeout_sec,
+            "connectTimeoutMS": self.settings.timeout_sec * 0.8,  # so that it is known by then why nobody could be selected
+        }
+        options |= {name: int(most * 1000) for name, most in seconds.items() if name.lower() not in place.given}
         if "appname" not in place.given:
             options["appname"] = f"pynenc {self.app_id}"[:100]
         client: pymongo.MongoClient[Document] | None = None
         try:
             client = pymongo.MongoClient(place.url, tz_aware=True, **options)
-            with pymongo.timeout(_CONNECTS_WITHIN):
-                self._greet(client)
-                self._prepare(client[place.database])
+            self._greet(client)
+            self._prepare(client[place.database])
         except BaseException as error:
             if client is not None:
                 client.close()
-            if isinstance(error, (PyMongoError, ValueError)):
+            if isinstance(error, Exception) and not isinstance(error, PynencError):
                 raise self.translated(error) from error
             raise
         if self._warned != self.write_concern_risk:
@@ -153,26 +163,35 @@ class Database:
             self.bell.follow(client[place.database][f"{place.prefix}_{layout.INVOCATIONS}"])
         return client
 
+    @property
+    def _patience(self) -> float:
+        """Seconds for the first call: what the driver would take from its own options, which such a limit overrides."""
+        if "serverselectiontimeoutms" in self.place.given:
+            return self.settings.reply_timeout_sec
+        return min(self.settings.timeout_sec, self.settings.reply_timeout_sec)
+
     def _greet(self, client: pymongo.MongoClient[Document]) -> None:
         """Learn what the server says of itself. Raises BackendUnavailableError for one that is too old."""
-        self.hello = dict(client.admin.command("hello"))
-        if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
-            problem = "the server is older than MongoDB 4.4"
-            raise BackendUnavailableError(self.place.store, problem, "upgrade it")
-        if self.settings.server_time:
-            self.clock.measure(lambda: client.admin.command("hello")["localTime"])
+        with pymongo.timeout(self._patience):
+            self.hello = dict(client.admin.command("hello"))
+            if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
+                raise troubles.too_old(self.place.store)
+            if self.settings.server_time:
+                self.clock.measure(lambda: client.admin.command("hello")["localTime"])
 
     def _prepare(self, database: DriverDatabase) -> None:
         """Check the store's format; make the indexes, unless that was done before."""
         prefix, meta = self.place.prefix, database[f"{self.place.prefix}_{layout.META}"]
-        found = meta.find_one({"_id": "store"})
+        with pymongo.timeout(self.settings.reply_timeout_sec):
+            found = meta.find_one({"_id": "store"})
         if found is not None and not isinstance(found.get("format"), int):
             raise StoreCorruptError(self.place.store, "its format number is missing")
         if found is not None and found["format"] != layout.STORE_FORMAT:
             raise StoreFormatError(self.place.store, found["format"], layout.STORE_FORMAT)
         if found is None or found.get("indexes", 0) < layout.INDEXES:
             for name, indexes in layout.OF.items():
-                database[f"{prefix}_{name}"].create_indexes(indexes)
+                with pymongo.timeout(_LONGEST):
+                    database[f"{prefix}_{name}"].create_indexes(indexes)
             described = {"format": layout.STORE_FORMAT, "indexes": layout.INDEXES, "app": self.app_id}
             meta.update_one({"_id": "store"}, {"$set": described}, upsert=True)
 
@@ -186,18 +205,19 @@ class Database:
             return f"a failover may take back acknowledged writes (w={concern}); use w=majority"
         return ""
 
+    def version(self) -> str:
+        """Ask the server for its version; "unknown" where it does not say. Raises BackendUnavailableError."""
+        try:
+            with pymongo.timeout(self.settings.reply_timeout_sec):
+                return str(self.open().client.admin.command("buildInfo").get("version", "unknown"))
+        except driver.OperationFailure:
+            return "unknown"
+        except PyMongoError as error:
+            raise self.translated(error) from error
+
     def translated(self, error: Exception) -> BackendError:
         """Return our error for one of the driver's."""
-        code = getattr(error, "code", None)
-        for codes, problem, remedy in _PROBLEMS:
-            if code in codes:
-                return BackendUnavailableError(self.place.store, problem, remedy)
-        if isinstance(error, driver.ServerSelectionTimeoutError):
-            problem = f"no server answers that can be written to ({_short(error)})"
-            return BackendUnavailableError(self.place.store, problem, "check host and port, and that it runs")
-        if isinstance(error, (driver.ConfigurationError, driver.InvalidURI, ValueError)):
-            return BackendUnavailableError(self.place.store, "its URL or options are not valid", "see the options of mongodb:// URLs")
-        return BackendUnavailableError(self.place.store, f"{_short(error)} ({type(error).__name__})")
+        return troubles.translated(error, self.place.store)
 
 
 def _only_duplicates(error: driver.OperationFailure) -> bool:
@@ -207,18 +227,7 @@ def _only_duplicates(error: driver.OperationFailure) -> bool:
     return True
 
 
-def _short(error: Exception) -> str:
-    return str(error).partition(", full error")[0].partition(", Timeout:")[0][:200]
-
-
 DUPLICATE = 11000
-_PROBLEMS: tuple[tuple[frozenset[int], str, str], ...] = (
-    (frozenset({18}), "user or password are not accepted", "check them in the URL, and `authSource`"),
-    (frozenset({13}), "this user may not do that", "give it the role readWrite on the database"),
-    (frozenset({10107, 13435, 11602, 189, 91}), "the server may not be written at present", "it goes on by itself once there is a primary"),
-    (frozenset({14031, 12501}), "the server's disk is full", "nothing was written; it goes on by itself once there is space again"),
-    (frozenset({64, 100, 79}), "the write concern cannot be met", "see that enough members of the replica set are up"),
-)
 _databases: WeakSet[Database] = WeakSet()
 _abandoned: list[object] = []
 """Clients of a parent process: not to be closed here, not even by being forgotten."""

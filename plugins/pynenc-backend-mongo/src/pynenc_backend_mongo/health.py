@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pynenc_backend_mongo.database import Database, open_databases
+from pynenc_core.errors.backends import BackendError
 
 
 def report(app_id: str) -> list[dict[str, object]]:
@@ -13,6 +14,10 @@ def report(app_id: str) -> list[dict[str, object]]:
 
 def _lines(database: Database) -> list[dict[str, object]]:
     name, risk = database.place.store, database.write_concern_risk
+    try:
+        version = f"version {database.version()}"
+    except BackendError as error:
+        return [{"name": name, "ok": False, "detail": str(error)}]
     if "setName" in database.hello or database.hello.get("msg") == "isdbgrid":
         safety = "an acknowledged write survives a failover"
         waiting = "whoever waits is told by a change stream"
@@ -22,6 +27,6 @@ def _lines(database: Database) -> list[dict[str, object]]:
             f"no change streams without a replica set: whoever waits looks again every 5 ms to {database.settings.longest_poll_sec:g} s"
         )
     return [
-        {"name": name, "ok": False if risk else None if "one server" in safety else True, "detail": risk or safety},
+        {"name": name, "ok": False if risk else None if "one server" in safety else True, "detail": f"{version}: {risk or safety}"},
         {"name": name, "ok": True, "detail": waiting},
     ]

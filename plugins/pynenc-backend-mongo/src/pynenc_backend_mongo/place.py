@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
-from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.errors.configuration import InvalidSettingError
 from pynenc_core.ports.runtime import StoreView
+from pynenc_core.redaction import redact_url
 
 DEFAULT_URL = "mongodb://localhost/pynenc"
+_LONGEST = 200
 
 
 @attrs.frozen
@@ -37,38 +38,41 @@ _FORM = "write it as mongodb://user:password@host:port/database?options"
 
 
 def locate(app: StoreView, part: str) -> Place:
-    """Return where an app stores. Raises BackendUnavailableError for a URL that cannot be used."""
+    """Return where an app stores. Raises InvalidSettingError for a URL that cannot be used."""
     url = app.store_url(part) or DEFAULT_URL
-    store = f"MongoDB store {_shown(url)}"
+    shown = _shown(url)
+    store = f"MongoDB store {shown}"
     hosts, _, path = url.partition("://")[2].partition("?")[0].partition("/")
     if not hosts:  # older drivers take the path for a host
-        raise BackendUnavailableError(store, "its URL names no host", _FORM)
+        problem = f"it names no host; {_FORM}"
+        raise InvalidSettingError("mongo", "url", problem, shown)
     try:
         # A name of the form mongodb+srv:// is looked up when the driver connects, not here.
         parsed: dict[str, Any] = dict(parse_uri(url)) if url.startswith("mongodb://") else {}
-    except (PyMongoError, ValueError) as error:
-        raise BackendUnavailableError(store, _problem(error), _FORM) from None
+    except (PyMongoError, ValueError, OSError) as error:  # the last for a file that it names and that is not there
+        raise InvalidSettingError("mongo", "url", _problem(error), shown) from None
     name = str(parsed.get("database") or path or "pynenc")
     if "." in name or parsed.get("collection"):
-        problem = f"{path!r} names a collection"
-        raise BackendUnavailableError(store, problem, "name a database only")
+        problem = f"{path!r} names a collection; name a database only"
+        raise InvalidSettingError("mongo", "url", problem, shown)
     options = {name.lower(): value for name, _, value in (each.partition("=") for each in url.partition("?")[2].split("&"))}
     readable = re.sub(r"[^A-Za-z0-9]", "_", app.app_id)[:24]
+    if options.get("readpreference", "primary").lower() != "primary":
+        problem = "readPreference must be primary: another member does not know yet what was written last"
+        raise InvalidSettingError("mongo", "url", problem, shown)
     digest = hashlib.blake2b(app.app_id.encode(), digest_size=5).hexdigest()
     return Place(url, store, name, f"pynenc_{readable}_{digest}", frozenset(options), options.get("w", ""))
 
 
 def _shown(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    try:
-        hosts = urlsplit(f"x://{rest}").netloc.rpartition("@")[2]
-    except ValueError:
-        return f"{scheme}://"
-    path = rest.partition("?")[0].rpartition("@")[2].partition("/")[2]
+    """Return scheme, hosts and database: what a password with an unquoted character may have spilled into is hidden first."""
+    scheme, _, rest = redact_url(url).partition("://")
+    hosts, _, path = rest.rpartition("@")[2].partition("?")[0].partition("/")
     return f"{scheme}://{hosts}/{path or 'pynenc'}"
 
 
 def _problem(error: Exception) -> str:
     """Return what is wrong with a URL: in the driver's words, unless they could repeat a part of it."""
     said = str(error)
-    return said if "@" not in said and len(said) < 200 else f"its URL is not valid ({type(error).__name__})"
+    known = "@" not in said and len(said) < _LONGEST
+    return f"{said if known else type(error).__name__}; {_FORM}"
