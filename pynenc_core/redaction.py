@@ -19,7 +19,7 @@ def redact_url(url: str) -> str:
     """Return a URL with its password, and the values of query parameters that sound like secrets, replaced by `***`.
 
     Doubtful cases hide more rather than less: with an unquoted "@" or "/" in the password everything up to the last
-    "@" is hidden. Text without "://" comes back as it is.
+    "@" is hidden, and so are options and fragments with an "@", which an unquoted "?" or "#" may have cut off a password. Text without "://" comes back as it is.
     """
     scheme, mark, rest = url.partition("://")
     if not mark or (rest.startswith("/") and not {"@", "?", "#"}.intersection(rest)):  # a plain path: no host, nothing after it
@@ -32,10 +32,11 @@ def redact_url(url: str) -> str:
         rest = f"{user}{colon and ':' + HIDDEN}@{tail}"
     elif not re.fullmatch(_HOSTS, authority):
         rest = authority.partition(":")[0] + ":" + HIDDEN
+    rest, mark_fragment, fragment = rest.partition("#")
     before, mark_query, query = rest.partition("?")
     if mark_query:
         rest = f"{before}?{re.sub(r'[^&;#]+', _redact_parameter, query)}"
-    return f"{scheme}://{rest}"
+    return f"{scheme}://{rest}{mark_fragment}{HIDDEN if '@' in fragment else fragment}"
 
 
 def redact_text(text: str) -> str:
@@ -59,4 +60,6 @@ def redacted(value: object, *, secret: bool = False) -> object:
 
 def _redact_parameter(found: re.Match[str]) -> str:
     name, equals, value = found.group().partition("=")
+    if "@" in found.group():  # behind it may stand the host, and all before it may be a password with an unquoted "?"
+        return f"{name}={HIDDEN}" if equals and "@" not in name else HIDDEN
     return f"{name}={HIDDEN}" if equals and re.search(_TELLING_WORD, f"{name}={value}") else found.group()

@@ -19,6 +19,7 @@ _NO_SENTINEL = "name the port of a sentinel, 26379 as a rule, or the server itse
 _TLS = (
     ("mismatch, certificate is not valid", "its certificate is made out to another name", "name it in the URL as that does"),
     ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted", "name who signed it in the URL: ?ssl_ca_certs=file.pem"),
+    ("X509", "its authority cannot be read", "name a file of certificates in the URL: ?ssl_ca_certs=file.pem"),
     ("SSL", "TLS could not be agreed on", "look whether this port speaks TLS; one that does not is named as redis://"),
 )
 _NO_TLS = "see whether it runs; a port that does not speak TLS does not answer either, and is named as redis://"
@@ -33,6 +34,7 @@ _TELLING = (
     ("READONLY", "it is a read-only replica", "name the primary, or redis+sentinel:// with the name of the service"),
     ("read only replica", "it is a read-only replica", "name the primary, or redis+sentinel:// with the name of the service"),
     ("MASTERDOWN", "it is a replica without its primary", "wait for the primary, or name it"),
+    ("Link with MASTER is down", "it is a replica without its primary", "wait for the primary, or name it"),
     ("NOREPLICAS", "too few of its replicas are there to accept a write", "bring them back, or lower min-replicas-to-write"),
     ("MISCONF", "it cannot save to its disk and refuses to write", "look at its log; give it disk space"),
     ("OOM", "its memory is full (maxmemory)", "raise maxmemory, or keep results for a shorter time"),

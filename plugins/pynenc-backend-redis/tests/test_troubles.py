@@ -1,0 +1,348 @@
+"""Whatever is wrong with a server: the same typed error for whoever asks, with a name and a way out, and without a secret."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+import socket
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from redis import Redis
+
+from pynenc_backend_redis.state_backend import RedisStateBackend
+from pynenc_core import Pynenc
+from pynenc_core.cli import EarlyStop
+from pynenc_core.cli.program import run
+from pynenc_core.errors.backends import BackendUnavailableError, StoreCorruptError
+from pynenc_core.errors.base import PynencError
+from pynenc_core.errors.configuration import InvalidSettingError
+from pynenc_testkit.clock import ManualClock
+from pynenc_testkit.samples import new, submit
+from pynenc_testkit.servers.redis import RedisServer, free_port
+from pynenc_testkit.servers.redis_sets import RedisTLS
+from pynenc_testkit.stores import Background, KitApp, Store, open_installed
+
+SECRET = "tOpSeCrEt"  # noqa: S105 - that it is a secret is the point
+MODULE = "troubled_app"
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[RedisServer]:
+    """A server with users of every kind."""
+    server = RedisServer("--requirepass", SECRET)
+    admin: Any = Redis(port=server.port, password=SECRET)
+    rights = {
+        "mute": "~* resetchannels +@all",
+        "scriptless": "~* &* +@all -evalsha",
+        "stranger": "resetkeys ~other* &* +@all",
+        "writeless": "~* &* +@all -set",
+        "advised": "resetkeys resetchannels ~{pynenc:* &{pynenc:* +@all -@admin",
+        "cautious": "~* &* +@all -@dangerous",
+    }
+    for user, rules in rights.items():
+        admin.execute_command("ACL", "SETUSER", user, "on", f">{SECRET}", *rules.split())
+    admin.execute_command("ACL", "SETUSER", "gone", "off", f">{SECRET}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def encrypted() -> Iterator[RedisTLS]:
+    server = RedisTLS()
+    yield server
+    server.stop()
+
+
+@attrs.frozen
+class Case:
+    """A trouble that a URL alone leads to."""
+
+    url: str
+    """With the port of the guarded server, a port where nobody is, and a secret."""
+    says: str
+
+
+REFUSED = {
+    "wrong password": Case("redis://:{secret}no@127.0.0.1:{port}", "it refuses this user or password; give user and password in the URL"),
+    "no password": Case("redis://127.0.0.1:{port}", "it asks for a password"),
+    "user switched off": Case("redis://gone:{secret}@127.0.0.1:{port}", "it refuses this user"),
+    "no right to scripts": Case("redis://scriptless:{secret}@127.0.0.1:{port}", "may not do what is needed .*evalsha.*ACL SETUSER"),
+    "no right to channels": Case("redis://mute:{secret}@127.0.0.1:{port}", "may not do what is needed .*channels.*ACL SETUSER"),
+    "no right to these keys": Case("redis://stranger:{secret}@127.0.0.1:{port}", "may not do what is needed .*keys.*ACL SETUSER"),
+    "no right to a command": Case("redis://writeless:{secret}@127.0.0.1:{port}", "may not do what is needed .*'set'"),
+    "no such database": Case("redis://:{secret}@127.0.0.1:{port}/999", "no database of that number; name another"),
+    "nobody there": Case("redis://:{secret}@127.0.0.1:{nobody}", "Connection refused.*see whether it runs"),
+    "no such host": Case("redis://:{secret}@nowhere.invalid", "nowhere.invalid.*look at host"),
+    "no such socket": Case("unix:///nowhere/redis.sock?password={secret}", "/nowhere/redis.sock.*see whether it runs"),
+    "a mute port": Case("redis://:{secret}@127.0.0.1:{mute}?socket_timeout=0.2", "does not answer"),
+    "a web server": Case("redis://:{secret}@127.0.0.1:{web}", "does not speak Redis's protocol"),
+    "no TLS there": Case("rediss://:{secret}@127.0.0.1:{mute}?socket_timeout=0.2", "does not answer .*is named as redis://"),
+    "no sentinel": Case("redis+sentinel://127.0.0.1:{port}/jobs?sentinel_password={secret}", "it is no sentinel; name the port"),
+    "no cluster": Case("redis+cluster://:{secret}@127.0.0.1:{port}", "it is no cluster; name it as redis://"),
+}
+
+
+@pytest.fixture
+def ports(guarded: RedisServer) -> Iterator[dict[str, object]]:
+    """What the URLs of the cases are filled in with."""
+    with ExitStack() as stack:
+        mute = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        web = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        _serve(web, lambda said: b"HTTP/1.1 400 Bad Request\r\n\r\n" if said else b"")
+        yield {
+            "port": guarded.port,
+            "nobody": free_port(),
+            "mute": mute.getsockname()[1],
+            "web": web.getsockname()[1],
+            "secret": SECRET,
+        }
+
+
+def _serve(listener: socket.socket, answer: Callable[[bytes], bytes]) -> None:
+    """Answer whatever comes on each connection, in a thread, until the listener is closed."""
+
+    def talk(client: socket.socket) -> None:
+        with client:
+            while said := client.recv(1 << 16):
+                client.sendall(answer(said))
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=talk, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+@pytest.fixture
+def seen(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """A function that returns all that was logged and printed; in the end nothing of it may hold the secret."""
+    caplog.set_level(logging.DEBUG)
+    printed: list[str] = []
+
+    def look() -> str:
+        printed.extend(capsys.readouterr())
+        return "\n".join([*printed, caplog.text])
+
+    yield look
+    assert SECRET not in look()
+
+
+def app_at(url: str) -> Pynenc:
+    app = Pynenc(url, app_id="troubled")
+    module = types.ModuleType(MODULE)
+    module.app = app  # type: ignore[attr-defined]  # as a user's module has it
+
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    add.__module__, add.__qualname__ = MODULE, "add"
+    module.add = app.task(add)  # type: ignore[attr-defined]
+    sys.modules[MODULE] = module
+    return app
+
+
+def command(*words: str) -> int:
+    return run(["--app", f"{MODULE}:app", *words], EarlyStop())
+
+
+def all_refuse(url: str, error: type[PynencError], says: str, look: Callable[[], str]) -> None:
+    """Make sure that who enqueues, who asks for a result, and the doctor are told the same, and that no secret is in it."""
+    app = app_at(url)
+    asks: list[Callable[[], object]] = [
+        lambda: sys.modules[MODULE].add(1, 2),
+        lambda: app.get_invocation("01J00000000000000000000000").result,
+        app.purge,
+    ]
+    for ask in asks:
+        with pytest.raises(PynencError) as refused:
+            ask()
+        assert type(refused.value) is error
+        assert re.search(says, str(refused.value)), str(refused.value)
+        travelling = pickle.dumps(refused.value)
+        assert str(pickle.loads(travelling)) == str(refused.value)  # noqa: S301 - it is our own
+        assert SECRET.encode() not in travelling
+        assert SECRET not in f"{refused.value!r} {refused.value} {refused.value.fields()}"
+    assert command("doctor") == 1
+    assert command("config", "show", "--origin") == 0
+    told = look()
+    assert re.search(rf"wrong +store +.*{says}", told), told
+    assert "Traceback" not in told
+    app.close()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_everybody_is_told_the_same_and_no_secret(name: str, ports: dict[str, object], seen: Callable[[], str]) -> None:
+    all_refuse(REFUSED[name].url.format(**ports), BackendUnavailableError, REFUSED[name].says, seen)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://:{secret}@127.0.0.1:port", "its port is no number, or its password is not quoted"),
+        ("redis://me:{secret}/{secret}@127.0.0.1", "its port is no number, or its password is not quoted"),
+        ("redis://me:12/{secret}@127.0.0.1", "its port is no number, or its password is not quoted"),
+        ("redis://me:12?{secret}@127.0.0.1", "its port is no number, or its password is not quoted"),
+        ("redis://me:12#{secret}@127.0.0.1", "its port is no number, or its password is not quoted"),
+        ("redis://:{secret}@127.0.0.1/one", "the database is 'one', which is no number"),
+        ("redis://:{secret}@127.0.0.1?tiemout=1", "no option is named 'tiemout'"),
+        ("rediss://:{secret}@127.0.0.1?ssl_ca_certs=/nowhere.pem", "ssl_ca_certs names no file: /nowhere.pem"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_told_without_its_secret(url: str, says: str, seen: Callable[[], str]) -> None:
+    all_refuse(url.format(secret=SECRET), InvalidSettingError, says, seen)
+
+
+def test_certificates(encrypted: RedisTLS, tmp_path: Path, seen: Callable[[], str]) -> None:
+    bare = encrypted.url.partition("?")[0]
+    all_refuse(bare, BackendUnavailableError, r"its certificate is not trusted .*\?ssl_ca_certs=", seen)
+    elsewhere = encrypted.url.replace("127.0.0.1", "127.1")  # a name for the same address
+    all_refuse(elsewhere, BackendUnavailableError, "made out to another name", seen)
+    junk = tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    all_refuse(f"{bare}?ssl_ca_certs={junk}", BackendUnavailableError, "its authority cannot be read", seen)
+    all_refuse(f"redis://127.0.0.1:{encrypted.tls_port}", BackendUnavailableError, "look at host, port and TLS in the URL", seen)
+
+
+@pytest.mark.parametrize("version", ["6.0.16", "5.0"])
+def test_a_server_that_is_too_old(version: str, seen: Callable[[], str]) -> None:
+    text = f"# Server\r\nredis_version:{version}\r\n"
+
+    def answer(said: bytes) -> bytes:
+        return b"".join(
+            f"${len(text)}\r\n{text}\r\n".encode() if name.upper() == b"INFO" else b"+OK\r\n"
+            for name in re.findall(rb"\*\d+\r\n\$\d+\r\n(\w+)\r\n", said)
+        )
+
+    with socket.create_server(("127.0.0.1", 0)) as old:
+        _serve(old, answer)
+        all_refuse(f"redis://127.0.0.1:{old.getsockname()[1]}", BackendUnavailableError, f"its version is {version}; use Redis 6.2", seen)
+
+
+def test_a_server_that_keeps_to_itself_how_it_is_set(guarded: RedisServer, seen: Callable[[], str]) -> None:
+    """Managed servers forbid CONFIG, and some users may not even ask for INFO: then the version comes from HELLO."""
+    app = app_at(f"redis://cautious:{SECRET}@127.0.0.1:{guarded.port}")
+    assert sys.modules[MODULE].add(1, 2).status == "REGISTERED"
+    assert "this user may not ask for INFO" in seen()
+    app.purge()
+    app.close()
+
+
+def test_the_rights_that_errors_name_are_enough(guarded: RedisServer, seen: Callable[[], str]) -> None:
+    """They do without CONFIG."""
+    app = app_at(f"redis://advised:{SECRET}@127.0.0.1:{guarded.port}")
+    invocation = sys.modules[MODULE].add(1, 2)
+    assert app.orchestrator.count_invocations() == 1
+    assert invocation.history
+    said = seen()
+    assert "appendonly no" in said
+    assert "may not" not in said
+    assert command("doctor") == 1  # since nobody is there to run what waits
+    assert re.search(r"note +Redis server .* appendonly no, maxmemory-policy noeviction: without appendonly a restart loses", seen())
+    app.purge()
+    app.close()
+
+
+@attrs.frozen
+class Opened:
+    """A store, its server, and a way to meet its trouble."""
+
+    server: RedisServer
+    admin: Any
+    store: Store
+
+    def refuses(self, says: str) -> None:
+        with pytest.raises(BackendUnavailableError, match=says):
+            submit(self.store, new())
+
+
+@pytest.fixture
+def fine() -> Iterator[Opened]:
+    server = RedisServer("--appendonly", "yes", "--appendfsync", "always")
+    store = open_installed(KitApp("fine", server.url, ManualClock(ticking=True)))
+    store.state.prepare()
+    yield Opened(server, Redis(port=server.port), store)
+    store.close()
+    server.stop()
+
+
+def test_a_server_that_loads_what_it_kept(fine: Opened) -> None:
+    submit(fine.store, *[new() for _ in range(40)])
+    fine.admin.save()
+    fine.server.stop()
+    fine.server._options = ("--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024")
+    starting = Background(fine.server.start)  # which takes until it has loaded
+    told: set[str] = set()
+    while starting.is_alive():
+        try:
+            submit(fine.store, new())
+        except BackendUnavailableError as error:
+            told.add(f"{error.problem}; {error.remedy}")
+    starting.result()
+    assert "it is loading its data; wait" in told
+    submit(fine.store, new())
+
+
+def test_a_replica_whose_primary_is_away(fine: Opened) -> None:
+    fine.admin.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+    fine.refuses("it is a read-only replica; name the primary")
+    fine.admin.config_set("replica-serve-stale-data", "no")
+    fine.refuses("it is a replica without its primary")
+
+
+def test_a_format_that_is_no_number(fine: Opened) -> None:
+    assert isinstance(fine.store.state, RedisStateBackend)
+    fine.admin.set("{pynenc:fine}format", "junk")
+    with pytest.raises(StoreCorruptError, match="holds no number"):
+        fine.store.state.prepare()
+
+
+def test_a_cluster_that_is_down() -> None:
+    server = RedisServer("--cluster-enabled", "yes")
+    store = open_installed(KitApp("down", f"redis+cluster://127.0.0.1:{server.port}", ManualClock(ticking=True)))
+    with pytest.raises(BackendUnavailableError, match="its cluster is not complete; look at CLUSTER INFO"):
+        store.state.prepare()
+    server.stop()
+
+
+def test_what_is_said_at_start(fine: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    """One line: a warning where something is at risk, else for information; the doctor says it again."""
+
+    def said(**settings: object) -> tuple[int, str]:
+        for name, value in settings.items():
+            fine.admin.config_set(name.replace("_", "-"), value)
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        store = open_installed(KitApp("fine", fine.server.url, ManualClock(ticking=True)))
+        store.state.prepare()
+        store.close()
+        (line,) = caplog.records
+        return line.levelno, line.getMessage().partition(" maxmemory-policy ")[2].partition(": ")[2]
+
+    assert said() == (logging.INFO, "it keeps what it has acknowledged")
+    level, text = said(appendfsync="everysec")
+    assert (level, "may lose what it acknowledged in its last second" in text) == (logging.INFO, True)
+    level, text = said(appendfsync="no")
+    assert (level, "set appendfsync everysec" in text) == (logging.WARNING, True)
+    level, text = said(appendfsync="always", maxmemory_policy="allkeys-lru")
+    assert (level, text) == (logging.WARNING, "it removes records once a maxmemory is set; set maxmemory-policy noeviction")
+    level, text = said(maxmemory="100mb")
+    assert text == "it removes records as soon as memory is full; set maxmemory-policy noeviction"
+    level, text = said(maxmemory_policy="noeviction", maxmemory=int(fine.admin.info()["used_memory"] * 1.05))
+    assert re.fullmatch(r"9\d% of maxmemory are used, and a full server accepts no tasks", text), text
+    level, text = said(maxmemory=0, appendonly="no", save="")
+    assert (level, text) == (logging.WARNING, "without appendonly a restart loses everything")
+    level, text = said(save="900 1")
+    assert text == "without appendonly a restart loses what came after the last snapshot, or everything"
