@@ -19,7 +19,8 @@ def redact_url(url: str) -> str:
     """Return a URL with its password, and the values of query parameters that sound like secrets, replaced by `***`.
 
     Doubtful cases hide more rather than less: with an unquoted "@" or "/" in the password everything up to the last
-    "@" is hidden, and so are options and fragments with an "@", which an unquoted "?" or "#" may have cut off a password. Text without "://" comes back as it is.
+    "@" is hidden, and so are options and fragments with an "@", which an unquoted "?" or "#" may have cut off a
+    password. Text without "://" comes back as it is.
     """
     scheme, mark, rest = url.partition("://")
     if not mark or (rest.startswith("/") and not {"@", "?", "#"}.intersection(rest)):  # a plain path: no host, nothing after it

@@ -143,13 +143,13 @@ def seen(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -
 def app_at(url: str) -> Pynenc:
     app = Pynenc(url, app_id="troubled")
     module = types.ModuleType(MODULE)
-    module.app = app  # type: ignore[attr-defined]  # as a user's module has it
+    module.app = app  # type: ignore[attr-defined] # as a user's module has it
 
     def add(x: int, y: int) -> int:
         return x + y
 
     add.__module__, add.__qualname__ = MODULE, "add"
-    module.add = app.task(add)  # type: ignore[attr-defined]
+    module.add = app.task(add)  # type: ignore[attr-defined] # likewise
     sys.modules[MODULE] = module
     return app
 

@@ -163,16 +163,9 @@ class Database:
             self.bell.follow(client[place.database][f"{place.prefix}_{layout.INVOCATIONS}"])
         return client
 
-    @property
-    def _patience(self) -> float:
-        """Seconds for the first call: what the driver would take from its own options, which such a limit overrides."""
-        if "serverselectiontimeoutms" in self.place.given:
-            return self.settings.reply_timeout_sec
-        return min(self.settings.timeout_sec, self.settings.reply_timeout_sec)
-
     def _greet(self, client: pymongo.MongoClient[Document]) -> None:
         """Learn what the server says of itself. Raises BackendUnavailableError for one that is too old."""
-        with pymongo.timeout(self._patience):
+        with pymongo.timeout(client.options.server_selection_timeout):  # a limit of ours counts instead of the driver's
             self.hello = dict(client.admin.command("hello"))
             if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
                 raise troubles.too_old(self.place.store)
