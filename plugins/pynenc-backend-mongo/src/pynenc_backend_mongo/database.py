@@ -165,7 +165,7 @@ class Database:
 
     def _greet(self, client: pymongo.MongoClient[Document]) -> None:
         """Learn what the server says of itself. Raises BackendUnavailableError for one that is too old."""
-        with pymongo.timeout(client.options.server_selection_timeout):  # a limit of ours counts instead of the driver's
+        with pymongo.timeout(self.place.selection_sec or self.settings.timeout_sec):  # a limit of ours counts instead of the driver's
             self.hello = dict(client.admin.command("hello"))
             if self.hello.get("maxWireVersion", 0) < OLDEST_WIRE:
                 raise troubles.too_old(self.place.store)

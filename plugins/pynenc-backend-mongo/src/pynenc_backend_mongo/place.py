@@ -32,6 +32,8 @@ class Place:
     """The options that the URL gives, in lower case."""
     write_concern: str
     """What the URL gives as `w`, or empty."""
+    selection_sec: float
+    """What the URL gives as `serverSelectionTimeoutMS`, in seconds, or 0."""
 
 
 _FORM = "write it as mongodb://user:password@host:port/database?options"
@@ -61,7 +63,8 @@ def locate(app: StoreView, part: str) -> Place:
         problem = "readPreference must be primary: another member does not know yet what was written last"
         raise InvalidSettingError("mongo", "url", problem, shown)
     digest = hashlib.blake2b(app.app_id.encode(), digest_size=5).hexdigest()
-    return Place(url, store, name, f"pynenc_{readable}_{digest}", frozenset(options), options.get("w", ""))
+    selection = int(options.get("serverselectiontimeoutms", "0")) / 1000
+    return Place(url, store, name, f"pynenc_{readable}_{digest}", frozenset(options), options.get("w", ""), selection)
 
 
 def _shown(url: str) -> str:
