@@ -14,6 +14,7 @@ import attrs
 sys.path.insert(0, str(Path(__file__).parent))
 
 import fleet
+import over_mongo
 import over_redis
 import runners
 import stores
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small numbers, to see that all of it works")
     parser.add_argument("--runner", action="append", help="of the runners only this one; may be given several times")
     parser.add_argument("--peers", action="store_true", help="instead: other task queues beside ours, each in an environment of its own")
-    parser.add_argument("only", nargs="*", help="starts memories enqueues drains latencies fan_ins coroutines idling growing redis")
+    parser.add_argument("only", nargs="*", help="starts memories enqueues drains latencies fan_ins coroutines idling growing redis mongo")
     given = parser.parse_args()
     runners.only.update(given.runner or ())
     count, stored, idle = (1000, 2000, 3.0) if given.quick else (10_000, 200_000, 20.0)
@@ -48,7 +49,8 @@ def main() -> None:
         "coroutines": lambda: runners.coroutines(count),
         "idling": lambda: runners.idling(idle),
         "growing": lambda: stores.growing(stored),
-        "redis": lambda: over_redis.redis(count, stored),
+        "redis": lambda: over_redis.redis(count, stored, idle),
+        "mongo": lambda: over_mongo.mongo(count // 20, idle),
     }
     load = os.getloadavg()[0]
     with fleet.compiled():

@@ -98,12 +98,12 @@ def processes(runner: subprocess.Popen[bytes]) -> dict[str, Process]:
     return found
 
 
-def cpu_of_all(runner: subprocess.Popen[bytes]) -> float:
-    """Return the CPU seconds that a runner's process and all below it have used so far, those that have ended included."""
-    pids, ticks = [runner.pid], 0
-    for pid in pids:
-        pids.extend(_below(pid))
-        ticks += sum(int(field) for field in _fields(pid)[11:15])
+def cpu_of_all(pid: int) -> float:
+    """Return the CPU seconds that a process and all below it have used so far, those that have ended included."""
+    pids, ticks = [pid], 0
+    for each in pids:
+        pids.extend(_below(each))
+        ticks += sum(int(field) for field in _fields(each)[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import fleet
 import redis_floors
+import runners
 from redis import Redis
+from stores import Store
 from table import REPEATS, Row, median
 
 from pynenc_testkit.servers.redis import RedisServer
@@ -34,7 +38,7 @@ def drains(server: RedisServer, count: int) -> list[Row]:
         ("2 x 8 threads", THREADS, 1, 9000, None),
         ("2 processes, settle_batch=8", PROCESSES, 8, 12_000, 0.22),
     ):
-        floor = redis_floors.drain(server.port, count, batch)
+        floor, _ = median(partial(redis_floors.drain, server.port, count, batch))
         value, spread = median(partial(_drained, server, count, runner, {**settings, "runner.settle_batch": batch}))
         rows.append(Row(f"Redis: drain, {what}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
     return rows
@@ -47,14 +51,14 @@ def enqueues(server: RedisServer, count: int) -> list[Row]:
     with fleet.folder() as where:
         found = [fleet.client(f"enqueue:{count}", where, fleet.environment(server.url, {})) for _ in range(REPEATS)]
     for key, batch, budget, share in (("one", 1, None, 0.5), ("batch", 500, 30_000, None)):
-        floor = redis_floors.enqueue(server.port, count, batch)
+        floor, _ = median(partial(redis_floors.enqueue, server.port, count, batch))
         value = statistics.median(each[key] for each in found)
         rows.append(Row(f"Redis: enqueue in batches of {batch}", value, "/s", budget, floor=floor, ratio_budget=share))
     return rows
 
 
 def latencies(server: RedisServer, count: int) -> list[Row]:
-    """Measure enqueue to result on an idle system, and ten parents that each wait for a hundred children."""
+    """Measure enqueue to result on an idle system."""
     floor = redis_floors.round_trip(server.port, count)
     runner, settings = PROCESSES
     Redis(port=server.port).flushall()
@@ -62,35 +66,44 @@ def latencies(server: RedisServer, count: int) -> list[Row]:
         env = fleet.environment(server.url, settings)
         with fleet.runner(runner, where, env):
             found = fleet.client(f"latency:{count}", where, env)
-            seconds = statistics.median(fleet.client("fan_in:10:100", where, env)["seconds"] for _ in range(REPEATS))
     return [
         Row("Redis: enqueue to result, p50", found["p50"], "ms", 0.75, at_most=True, floor=floor, ratio_budget=2.5),
         Row("Redis: enqueue to result, p99", found["p99"], "ms"),
-        Row("Redis: 10 parents wait for 100 children each", seconds, "s", 0.5, at_most=True),
     ]
 
 
 def growing(server: RedisServer, count: int) -> list[Row]:
-    """Measure the cost of a task with many invocations stored, against few."""
+    """Measure what a task costs of the server's and the workers' CPU with many invocations stored, against few."""
     Redis(port=server.port).flushall()
     runner, settings = PROCESSES
     with fleet.folder() as where:
         env = fleet.environment(server.url, {**settings, "runner.settle_batch": 8})
-        with fleet.runner(runner, where, env):
-            few = fleet.client("drain:3000", where, env)["drain"]
+        with fleet.runner(runner, where, env) as process:
+            fleet.client("ready", where, env)
+            few, _ = median(partial(_cost, server, process, where, env))
             fleet.client(f"stored:{count}", where, env)
-            many = fleet.client("drain:3000", where, env)["drain"]
-    return [Row(f"Redis: cost of a task with {count:,} stored, against 1,000", few / many, "x", 1.15, at_most=True)]
+            many, _ = median(partial(_cost, server, process, where, env))
+    return [Row(f"Redis: cost of a task with {count:,} stored, against few", many / few, "x", 1.15, at_most=True)]
 
 
-def redis(count: int, stored: int) -> list[Row]:
+def _cost(server: RedisServer, runner: subprocess.Popen[bytes], where: Path, env: Mapping[str, str]) -> float:
+    before = fleet.cpu_of_all(runner.pid) + fleet.cpu_of_all(server.pid)
+    fleet.client("drain:3000", where, env)
+    return fleet.cpu_of_all(runner.pid) + fleet.cpu_of_all(server.pid) - before
+
+
+def redis(count: int, stored: int, idle: float) -> list[Row]:
     """Measure all of it."""
     server = RedisServer()
+    store = Store("Redis", server.url, 52, 600)
     try:
         return [
             *enqueues(server, count),
             *drains(server, count),
             *latencies(server, count // 20),
+            *runners.fan_ins(store, 0.5),
+            *runners.workers(store),
+            *runners.idle("persistent-process", idle, store, waits=False),
             *growing(server, stored),
         ]
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import fleet
 import floors
-from stores import URL
+from stores import SQLITE, URL, Store
 from table import REPEATS, Row, median, median_of
 
 from pynenc_core.plugins import PluginManager
@@ -40,9 +40,9 @@ def _settings(runner: str, **more: object) -> dict[str, object]:
     return {**TWO_SLOTS, **threads, **more}
 
 
-def _with_runner(runner: str, script: str, key: str) -> float:
+def _with_runner(store: Store, runner: str, script: str, key: str) -> float:
     with fleet.folder() as where:
-        env = fleet.environment(URL, _settings(runner))
+        env = fleet.environment(store.url, _settings(runner))
         with fleet.runner(runner, where, env):
             return fleet.client(script, where, env)[key]
 
@@ -66,9 +66,9 @@ def _drained(runner: str, count: int) -> tuple[float, float]:
         env = fleet.environment(URL, _settings(runner))
         with fleet.runner(runner, where, env) as process:
             fleet.client("ready", where, env)
-            before = fleet.cpu_of_all(process)
+            before = fleet.cpu_of_all(process.pid)
             drain = fleet.client(f"burst:{count}", where, env)["drain"]
-            return drain, (fleet.cpu_of_all(process) - before) / count * 1000
+            return drain, (fleet.cpu_of_all(process.pid) - before) / count * 1000
 
 
 def latencies(count: int) -> list[Row]:
@@ -90,13 +90,15 @@ def latencies(count: int) -> list[Row]:
     return rows
 
 
-def fan_ins() -> list[Row]:
-    """Measure ten parents that each wait inside the task for a hundred children; each its own process: for ten."""
+def fan_ins(store: Store = SQLITE, most: float = 0.75) -> list[Row]:
+    """Measure ten parents that each wait inside the task for a hundred children, in `most` seconds; each its own process: for ten."""
     rows = []
     for runner in installed():
-        children, budget = (10, None) if runner == "process" else (100, 0.75)
-        value, spread = median(partial(_with_runner, runner, f"fan_in:10:{children}", "seconds"))
-        rows.append(Row(f"SQLite, {runner}: 10 parents wait for {children} children each", value, "s", budget, at_most=True, spread=spread))
+        children, budget = (10, None) if runner == "process" else (100, most)
+        value, spread = median(partial(_with_runner, store, runner, f"fan_in:10:{children}", "seconds"))
+        rows.append(
+            Row(f"{store.name}, {runner}: 10 parents wait for {children} children each", value, "s", budget, at_most=True, spread=spread)
+        )
     return rows
 
 
@@ -145,7 +147,7 @@ def starts() -> list[Row]:
         Row("import pynenc_core over bare Python, least of 7", imported - bare, "ms", 90, at_most=True),
         Row("from pynenc_core import Pynenc over bare Python, least of 7", named - bare, "ms"),
         Row("pynenc --help", helped, "ms", 250, at_most=True),
-        *_workers(),
+        *workers(),
     ]
     for runner in installed():
         value, spread = median(partial(_first_result, runner))
@@ -153,17 +155,17 @@ def starts() -> list[Row]:
     return rows
 
 
-def _workers() -> list[Row]:
+def workers(store: Store = SQLITE) -> list[Row]:
     """Measure from the start of a worker until it has asked the store for work, or could run something."""
     rows = []
-    for what, preload, budget in (("spawned", False, 400), ("forked", False, _FORKED), ("forked with preload_app", True, _FORKED)):
+    for what, preload, budget in (("spawned", False, store.ready), ("forked", False, _FORKED), ("forked with preload_app", True, _FORKED)):
         with fleet.folder() as where:
-            env = fleet.environment(URL, {"runner.preload_app": preload})
+            env = fleet.environment(store.url, {"runner.preload_app": preload})
             kind = what.partition(" ")[0]
             found = fleet.client(f"worker:{kind}", where, env)
-        rows.append(Row(f"SQLite: a worker {what}, ready", found["ready"], "ms", budget, at_most=True))
-        rows.append(Row(f"SQLite: a worker {what}, least of {int(found['of'])}", found["least"], "ms"))
-        rows.append(Row(f"SQLite: a worker {what}, its CPU time till then", found["cpu"], "ms"))
+        rows.append(Row(f"{store.name}: a worker {what}, ready", found["ready"], "ms", budget, at_most=True))
+        rows.append(Row(f"{store.name}: a worker {what}, least of {int(found['of'])}", found["least"], "ms"))
+        rows.append(Row(f"{store.name}: a worker {what}, its CPU time till then", found["cpu"], "ms"))
     return rows
 
 
@@ -178,14 +180,15 @@ def _first_result(runner: str) -> float:
             return (time.perf_counter() - began) * 1000
 
 
-def idling(seconds: float) -> list[Row]:
+def idling(seconds: float, store: Store = SQLITE) -> list[Row]:
     """Measure what an idle runner costs, and one of whose tasks waits for another: each process of it by itself."""
-    return [row for runner in installed() for waits in (False, True) for row in _idle(runner, seconds, waits=waits)]
+    return [row for runner in installed() for waits in (False, True) for row in idle(runner, seconds, store, waits=waits)]
 
 
-def _idle(runner: str, seconds: float, *, waits: bool) -> list[Row]:
+def idle(runner: str, seconds: float, store: Store, *, waits: bool) -> list[Row]:
+    """Measure one runner that has nothing to do, or of which a task `waits`, for a while."""
     with fleet.folder() as where:
-        env = fleet.environment(URL, ONE_WORKER) | {"BENCH_CALLS": str(where / "calls")}
+        env = fleet.environment(store.url, ONE_WORKER) | {"BENCH_CALLS": str(where / "calls")}
         with fleet.runner(runner, where, env) as process:
             fleet.client("waits" if waits else "ready", where, env)
             # only who was in contact with the store for a whole lease sees to what others have left
@@ -196,13 +199,13 @@ def _idle(runner: str, seconds: float, *, waits: bool) -> list[Row]:
     kind = "a task of it waits" if waits else "idle"
     rows = []
     for name, one in after.items():
-        what = f"SQLite, {runner}, {kind}: {name}"
+        what = f"{store.name}, {runner}, {kind}: {name}"
         cpu = (one.cpu - before[name].cpu) / seconds * 100 if name in before else float("nan")
         made = (calls.get(one.pid, 0) - called.get(one.pid, 0)) / seconds
         rows.append(Row(f"{what}, CPU", cpu, "%", 1.0, at_most=True))
         rows.append(Row(f"{what}, calls to the store", made, "/s", 2.0, at_most=True))
         if not waits:
-            rows.append(Row(f"{what}, resident", one.resident, "MiB", 45 if "worker" in name else None, at_most=True))
+            rows.append(Row(f"{what}, resident", one.resident, "MiB", store.resident if "worker" in name else None, at_most=True))
             rows.append(Row(f"{what}, of its own", one.own, "MiB"))
     return rows
 

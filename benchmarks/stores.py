@@ -5,12 +5,28 @@ from __future__ import annotations
 import statistics
 from functools import partial
 
+import attrs
 import fleet
 import floors
 from table import REPEATS, Row, median
 
 POOL = "persistent-process"
 URL = "sqlite:///bench.db"
+
+
+@attrs.frozen
+class Store:
+    """Where the tasks of a benchmark are, and what is budgeted of a worker over it."""
+
+    name: str
+    url: str
+    resident: float
+    """MiB of an idle one."""
+    ready: float
+    """Milliseconds until one that was spawned asks for work."""
+
+
+SQLITE = Store("SQLite", URL, 45, 400)
 
 
 def _drained(count: int, batch: int) -> float:
