@@ -20,7 +20,9 @@ from pynenc_testkit.servers.redis import RedisServer
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parents[1] / "build" / "peers"
-SHAPES = ("2 processes", "2 x 8 threads")
+SHARES = {"2 processes": 1, "2 x 8 threads": 1, "a process for each task": 10}
+"""Kinds of workers, and how many times fewer tasks they are given."""
+POOLS = tuple(SHARES)[:2]
 
 
 @attrs.frozen
@@ -30,7 +32,7 @@ class Peer:
     name: str
     module: str
     requirements: tuple[str, ...] = ()
-    shapes: tuple[str, ...] = SHAPES
+    shapes: tuple[str, ...] = POOLS
 
     def python(self) -> str:
         """Return the interpreter of its environment, which is made if there is none with these requirements."""
@@ -47,13 +49,13 @@ class Peer:
         return python
 
 
-OURS = Peer("pynenc", "pynenc_jobs")
+OURS = Peer("pynenc", "pynenc_jobs", shapes=tuple(SHARES))
 PEERS = (
     OURS,
     Peer("Celery", "celery_jobs", ("celery[redis]", "hiredis")),
     Peer("Dramatiq", "dramatiq_jobs", ("dramatiq[redis]", "hiredis")),
     Peer("Huey", "huey_jobs", ("huey", "redis[hiredis]")),
-    Peer("RQ", "rq_jobs", ("rq", "hiredis"), ("2 processes",)),
+    Peer("RQ", "rq_jobs", ("rq", "hiredis"), ("2 processes", "a process for each task")),
     Peer("Taskiq", "taskiq_jobs", ("taskiq", "taskiq-redis", "hiredis")),
 )
 
@@ -89,12 +91,12 @@ def _median(found: list[Figures]) -> Figures:
 
 def measured(count: int) -> dict[tuple[Peer, str], Figures]:
     """Measure every peer with every kind of workers it has, in turns, so that the machine's other work falls on all of them."""
-    turns = [(peer, shape) for shape in SHAPES for peer in PEERS if shape in peer.shapes]
+    turns = [(peer, shape) for shape in SHARES for peer in PEERS if shape in peer.shapes]
     for peer in PEERS:
         peer.python()
     server = RedisServer()
     try:
-        rounds = [{turn: _measured(*turn, count, server) for turn in turns} for _ in range(REPEATS)]
+        rounds = [{turn: _measured(*turn, count // SHARES[turn[1]], server) for turn in turns} for _ in range(REPEATS)]
     finally:
         server.stop()
     return {turn: _median([each[turn] for each in rounds]) for turn in turns}
@@ -113,7 +115,7 @@ def lines(found: Mapping[tuple[Peer, str], Figures]) -> Iterator[str]:
         )
         yield f"| {shape} | {peer.name} | {' | '.join(cells)} |"
     yield ""
-    yield "; ".join(", ".join(figures.versions) for (_, shape), figures in found.items() if shape == SHAPES[0])
+    yield "; ".join(", ".join(figures.versions) for (_, shape), figures in found.items() if shape == "2 processes")
 
 
 def peers(count: int) -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ _THREADS = ["PYNENC__RUNNER__MAX_PROCESSES=2", "PYNENC__RUNNER__MIN_THREADS=8", 
 WORKERS = {
     "2 processes": [["env", "PYNENC__RUNNER__NUM_PROCESSES=2", *_START, "persistent-process"]],
     "2 x 8 threads": [["env", *_THREADS, *_START, "multi-thread"]],
+    "a process for each task": [["env", "PYNENC__RUNNER__NUM_PROCESSES=2", *_START, "process"]],
 }
 
 app = Pynenc(os.environ["PEERS_REDIS"], app_id="peers")

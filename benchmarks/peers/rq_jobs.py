@@ -1,4 +1,4 @@
-"""RQ, by default: each task runs in a process that is forked for it. It has no threads."""
+"""RQ: by default each task runs in a process that is forked for it; with its simple worker in the worker itself. It has no threads."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from redis import Redis
 from rq import Queue
 
 DISTRIBUTIONS = ("rq", "redis")
-_COMMAND = str(Path(sys.executable).with_name("rq"))
-WORKERS = {"2 processes": [[_COMMAND, "worker-pool", "--num-workers", "2", "--quiet", "--url", os.environ["PEERS_REDIS"]]]}
+_POOL = [str(Path(sys.executable).with_name("rq")), "worker-pool", "--num-workers", "2", "--quiet", "--url", os.environ["PEERS_REDIS"]]
+WORKERS = {"2 processes": [[*_POOL, "--worker-class", "rq.worker.SimpleWorker"]], "a process for each task": [_POOL]}
 
 queue = Queue(connection=Redis.from_url(os.environ["PEERS_REDIS"], socket_timeout=None))  # who waits for a result blocks
 
