@@ -16,6 +16,8 @@ from pynenc_core.ports.absence import Absence
 
 ROLE = "services"
 _EXECUTIONS = "service_execution"
+_PURGE_RESTS = 11  # turns that purging leaves out after one in which there was nothing
+_RENEW_WITH = 2 / 3  # of the role's lease left
 
 
 class Service(Protocol):
@@ -31,11 +33,20 @@ class Purging:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._rests = 0
 
     def turn(self, now: float) -> int:
-        """Remove up to a thousand final invocations older than `auto_final_invocation_purge_hours`."""
+        """Remove up to a thousand final invocations older than `auto_final_invocation_purge_hours`.
+
+        Where there were none it rests for some turns: nobody waits for it, and a sweep may be several calls to the store.
+        """
         hours = self._engine.orchestrator_settings.auto_final_invocation_purge_hours
-        return self._engine.state.sweep(now - hours * 3600).invocations if hours > 0 else 0
+        if hours <= 0 or self._rests:
+            self._rests = max(0, self._rests - 1)
+            return 0
+        gone = self._engine.state.sweep(now - hours * 3600).invocations
+        self._rests = 0 if gone else _PURGE_RESTS
+        return gone
 
 
 class ServiceRole:
@@ -79,11 +90,12 @@ class ServiceRole:
         seems dead, and nobody may be.
         """
         self._last_turn = self._engine.clock.monotonic()
-        had = self._lease is not None
-        self._lease = self._engine.state.take_lease(ROLE, self._runner_id, self._engine.lease)
+        had = self._lease
+        if had is None or had.until - self._engine.state.now() < self._engine.lease * _RENEW_WITH:
+            self._lease = self._engine.state.take_lease(ROLE, self._runner_id, self._engine.lease)
         if self._lease is None:
             return 0
-        if not had:
+        if had is None:
             self._engine.logger.info("runner %s carries out the background services", self._runner_id)
         if self._heartbeat.uninterrupted_for() < self._engine.lease:
             return 0

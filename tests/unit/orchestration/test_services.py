@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pynenc_core.errors.backends import BackendUnavailableError
-from pynenc_core.model import Signal
+from pynenc_core.model import Lease, Signal, Swept
 from pynenc_core.orchestration.heartbeat import Heartbeat
 from pynenc_core.orchestration.recovery import Recovery
 from pynenc_core.orchestration.services import Purging
@@ -192,6 +192,27 @@ class TestRole:
         assert told.count("runner sweeper carries out the background services") == 1
         assert told.count("service recovery moved on 1") == 1
 
+    def test_the_role_is_renewed_before_it_ends_and_not_at_each_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with stage() as scene:
+            heartbeat, counting = heartbeat_of(scene), Counting()
+            role, take = role_of(scene, heartbeat, "one", {"counting": counting}), scene.engine.state.take_lease
+            asked: list[float] = []
+
+            def noted(name: str, holder: str, seconds: float) -> Lease | None:
+                asked.append(scene.clock.time())
+                return take(name, holder, seconds)
+
+            monkeypatch.setattr(scene.engine.state, "take_lease", noted)
+            heartbeat.turn()
+            role.turn()
+            for _ in range(12):
+                beat_for(scene, heartbeat, 5.0)
+                role.turn()
+                assert scene.engine.state.take_lease("services", "other", 1.0) is None
+                asked.pop()
+            assert len(asked) == 1 + 60 // 15
+            assert counting.turns == 7  # from when it was in contact for a lease
+
     def test_stopping_twice_is_harmless(self) -> None:
         with stage() as scene:
             heartbeat = heartbeat_of(scene)
@@ -215,6 +236,20 @@ class TestPurging:
             assert Purging(scene.engine).turn(scene.engine.state.now()) == 1
             assert scene.app.orchestrator.filter_by_status([old.invocation_id], ["CANCELLED"]) == ()  # type: ignore[list-item] # text compares equal
             assert (waiting.status, young.status) == ("REGISTERED", "CANCELLED")
+
+    def test_it_goes_on_while_there_is_something_and_rests_when_there_is_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with stage() as scene:
+            found, asked = [1000, 7, 0, 5, 0], list[float]()
+
+            def sweep(before: float, limit: int = 1000) -> Swept:
+                asked.append(before)
+                return Swept(invocations=found[len(asked) - 1] if limit else 0)
+
+            monkeypatch.setattr(scene.engine.state, "sweep", sweep)
+            purging = Purging(scene.engine)
+            done = [purging.turn(scene.engine.state.now()) for _ in range(17)]
+            assert done == [1000, 7, 0, *[0] * 11, 5, 0, 0]
+            assert len(asked) == 5
 
     def test_it_may_be_switched_off(self) -> None:
         with stage(orchestrator={"auto_final_invocation_purge_hours": 0.0}) as scene:

@@ -92,13 +92,14 @@ class Batches:
                 return
         self._drop(name)
 
-    def decide_abandoned(self) -> int:
-        """Decide on the attempts that somebody left undecided or unpublished; return how many."""
-        old = {"batch": {"$exists": True}, "began": {"$lt": self.database.now() - ABANDONED_AFTER}}
-        names = {each["batch"] for each in self.database.find(layout.INVOCATIONS, old, {"batch": 1})}
-        for name in names:
+    def abandoned(self) -> Document:
+        """Return what fits the records of attempts that somebody left undecided or unpublished."""
+        return {"batch": {"$exists": True}, "began": {"$lt": self.database.now() - ABANDONED_AFTER}}
+
+    def decide_abandoned(self) -> None:
+        """Decide on the attempts that somebody left undecided or unpublished."""
+        for name in {each["batch"] for each in self.database.find(layout.INVOCATIONS, self.abandoned(), {"batch": 1})}:
             self.decide(name)
-        return len(names)
 
     def _insert_one(self, attempt: _Attempt) -> bool:
         """Store the only record there is, in one call; return True."""

@@ -110,12 +110,26 @@ class Waiting:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: float | None = None
+        self._looked, self._seen = float("-inf"), 0
+        """When somebody looked last, and how often the bell had told of work by then."""
         self._blocked = 0
         self._woken = False
 
     def over(self) -> None:
         """Note that there was something: who waits next looks again soon."""
         self._since = None
+
+    def looks(self, bell: Bell) -> None:
+        """Note that somebody is about to look."""
+        self._looked, self._seen = self._clock.monotonic(), bell.work
+
+    def has_news(self, bell: Bell) -> bool:
+        """Return whether the bell has told of work since the last look."""
+        return bell.work != self._seen
+
+    def should_look(self, bell: Bell) -> bool:
+        """Return whether there is news, or it is time to look again."""
+        return self.has_news(bell) or self._clock.monotonic() >= self._looks_again(bell)
 
     def wake(self, bell: Bell) -> None:
         """Let everybody who blocks return."""
@@ -130,11 +144,15 @@ class Waiting:
             self._woken = woken and self._blocked > 0
             return woken
 
-    def block(self, bell: Bell, seen: int, ends: float) -> None:
-        """Block until there is other news than `seen`, a wake, or it is time to look again, or to end."""
-        now = self._clock.monotonic()
-        since = self._since = self._since or now
+    def block(self, bell: Bell, ends: float) -> None:
+        """Block until there is news, a wake, or it is time to look again, or to end."""
+        self._since = self._since or self._clock.monotonic()
+        again = min(self._looks_again(bell), ends)
         with bell.changed:
             self._blocked += 1
-            bell.changed.wait_for(lambda: bell.work != seen or self._woken, min(bell.pause(now - since), ends - now))
+            bell.changed.wait_for(lambda: self.has_news(bell) or self._woken, max(0.0, again - self._clock.monotonic()))
             self._blocked -= 1
+
+    def _looks_again(self, bell: Bell) -> float:
+        waited = 0.0 if self._since is None else self._clock.monotonic() - self._since
+        return self._looked + bell.pause(waited)

@@ -45,14 +45,14 @@ class MongoBroker(BaseBroker):
         bell, clock = self._database.bell, self.app.clock
         ends = clock.monotonic() + timeout
         while True:
-            seen = bell.work
+            self._waiting.looks(bell)
             taken = self._take(queues, limit)
             if taken or limit <= 0 or timeout <= 0:
                 self._waiting.over()
                 return taken
             if clock.monotonic() >= ends:
                 return ()
-            self._waiting.block(bell, seen, ends)
+            self._waiting.block(bell, ends)
             if self._waiting.was_woken(bell):
                 return ()
 

@@ -26,6 +26,8 @@ class MongoCoordination(CoordinationStorage):
 
     database: Database
     transitions: Transitions
+    _fences: dict[str, int]
+    """By role: the fence under which somebody here took it last."""
 
     def now(self) -> float:
         """Return an estimate of the server's clock."""
@@ -84,7 +86,7 @@ class MongoCoordination(CoordinationStorage):
         beats = [UpdateOne({"_id": each}, {"$set": fields, "$setOnInsert": {"first_at": now}}, upsert=True) for each in runner_ids]
         if beats:
             self.database.call(layout.BEATS, "bulk_write", beats)
-        return self.transitions.signals(list(runner_ids)) if beats else ()
+        return self.transitions.signals(list(runner_ids))
 
     def beats(self) -> tuple[RunnerBeat, ...]:
         """Return every runner known, by id."""
@@ -98,6 +100,11 @@ class MongoCoordination(CoordinationStorage):
     def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         """Take or renew a role; None while somebody else holds it."""
         call = self.database.call
+        if (fence := self._fences.get(name)) is not None:  # most often it is renewed, which takes one call
+            until = self.now() + seconds
+            if call(layout.LEASES, "update_one", {"_id": name, "holder": holder, "fence": fence}, {"$set": {"until": until}}).matched_count:
+                return Lease(name, holder, fence, until)
+            del self._fences[name]
         while True:
             now = self.now()
             held: dict[str, Any] | None = call(layout.LEASES, "find_one", {"_id": name})
@@ -108,12 +115,14 @@ class MongoCoordination(CoordinationStorage):
             fields = {"holder": holder, "fence": lease.fence, "until": lease.until}
             if held is not None:
                 if call(layout.LEASES, "update_one", held, {"$set": fields}).matched_count:
+                    self._fences[name] = lease.fence
                     return lease
                 continue
             try:
                 call(layout.LEASES, "insert_one", {"_id": name, **fields})
             except DuplicateKeyError:
                 continue
+            self._fences[name] = lease.fence
             return lease
 
     def drop_lease(self, name: str, holder: str) -> None:

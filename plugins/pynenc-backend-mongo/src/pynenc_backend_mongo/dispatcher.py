@@ -25,6 +25,7 @@ class MongoDispatcher(Dispatcher):
         self._state = state_backend
         self._database = state_backend.database
         self._looked_for_due = float("-inf")
+        self._next_due: float | None = None
         self._spare = 0
         self._awaited_only = False
         """Whether the last claim was for awaited work only: then other work is no reason to claim again."""
@@ -39,17 +40,16 @@ class MongoDispatcher(Dispatcher):
         fresh: Fresh = {}
         claims = Claims(self._state.transitions, ask, fresh)
         self._awaited_only = ask.awaited_only
-        if ask.limit > 0 and self._database.clock.monotonic() - self._looked_for_due > _LOOK_FOR_DUE:
+        self._waiting.looks(self._database.bell)
+        knows_due = ask.limit > 0 and self._database.clock.monotonic() - self._looked_for_due > _LOOK_FOR_DUE
+        if knows_due:
             self._let_in_what_is_due(ask.queues)
         self._take(claims)
+        if not (claims.satisfied or knows_due) and self._let_in_what_is_due(ask.queues):
+            self._take(claims)
         if claims.got:
             self._waiting.over()
-        reply = self._state.reply(claims, fresh)
-        if reply.next_due is not None and reply.next_due <= self._database.now() and claims.go_on:
-            self._let_in_what_is_due(ask.queues)
-            self._take(claims)
-            reply = self._state.reply(claims, fresh)
-        return reply
+        return self._state.reply(claims, fresh, self._next_due)
 
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
         """Write changes, claim more."""
@@ -58,15 +58,21 @@ class MongoDispatcher(Dispatcher):
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         """Block until there is something to claim in one of the queues: told by this process or a change stream, else by looking."""
-        bell, ends = self._database.bell, self._database.clock.monotonic() + timeout
+        bell, clock, waiting = self._database.bell, self._database.clock, self._waiting
+        ends, looked = clock.monotonic() + timeout, False
         while True:
-            seen = bell.work
-            if self._waiting.was_woken(bell) or self._is_there_work(queues):
-                self._waiting.over()
-                return True
-            if self._database.clock.monotonic() >= ends:
+            over = clock.monotonic() >= ends
+            if waiting.was_woken(bell):
+                break
+            if waiting.should_look(bell) or (over and not looked):  # a claim, or somebody who waited before, may just have looked
+                looked = True
+                if self._is_there_work(queues):
+                    break
+            if over:
                 return False
-            self._waiting.block(bell, seen, ends)
+            waiting.block(bell, ends)
+        waiting.over()
+        return True
 
     def wake(self) -> None:
         """Let who waits for work return."""
@@ -76,10 +82,14 @@ class MongoDispatcher(Dispatcher):
         """Decide on batches that somebody left undecided, and wake who waits beside a limit that has room."""
         fresh: Fresh = {}
         transitions = self._state.transitions
-        count = self._state.batches.decide_abandoned()
-        keys = [{"$match": {"beside": {"$exists": True}}}, {"$group": {"_id": "$beside"}}]
-        for each in self._database.call(layout.INVOCATIONS, "aggregate", keys):
-            while transitions.call_next(each["_id"], "", fresh):
+        either = {"$or": [self._state.batches.abandoned(), {"beside": {"$exists": True}}]}
+        found = self._database.find(layout.INVOCATIONS, either, {"batch": 1, "beside": 1})
+        names, keys = ({name for each in found if (name := each.get(field))} for field in ("batch", "beside"))
+        for name in names:
+            self._state.batches.decide(name)
+        count = len(names)
+        for key in keys:
+            while transitions.call_next(key, "", fresh):
                 count += 1
         return count
 
@@ -107,14 +117,22 @@ class MongoDispatcher(Dispatcher):
                 if claims.moves == before or (len(found) < most and claims.moves[1:] == before[1:]):
                     break  # that was all there is
 
-    def _let_in_what_is_due(self, queues: Sequence[str]) -> None:
-        """Let what is due by now stand in its queue's order."""
-        self._looked_for_due = self._database.clock.monotonic()
-        due = {"queue": {"$in": list(queues)}, "due": {"$lte": self._database.now()}, "phase": LATER}
-        self._database.call(layout.INVOCATIONS, "update_many", due, {"$set": {"phase": READY}, "$unset": {"due": ""}})
+    def _let_in_what_is_due(self, queues: Sequence[str]) -> bool:
+        """Let what is due by now stand in its queue's order, and note when the next one is; return whether there was any."""
+        self._looked_for_due, found = self._database.clock.monotonic(), False
+        while (due := self._state.next_due(queues)) is not None and due <= self._database.now():
+            found = True
+            over = {"queue": {"$in": list(queues)}, "due": {"$lte": self._database.now()}, "phase": LATER}
+            self._database.call(layout.INVOCATIONS, "update_many", over, {"$set": {"phase": READY}, "$unset": {"due": ""}})
+        self._next_due = due
+        return found
 
     def _is_there_work(self, queues: Sequence[str]) -> bool:
-        return bool(self._database.find(layout.INVOCATIONS, self._ready({"queue": {"$in": list(queues)}}), {"_id": 1}, limit=1))
+        """Look for what is ready or has become due."""
+        self._waiting.looks(self._database.bell)
+        where: Document = {"queue": {"$in": list(queues)}}
+        either = [self._ready(where), {**where, "phase": LATER, "due": {"$lte": self._database.now()}}]
+        return bool(self._database.find(layout.INVOCATIONS, {"$or": either}, {"_id": 1}, limit=1))
 
     def _ready(self, where: Document) -> Document:
         """Return what fits the work that the last claim asked for."""

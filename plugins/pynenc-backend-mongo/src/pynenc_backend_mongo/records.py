@@ -73,19 +73,14 @@ class MongoRecords(RecordStorage):
         for invocation_id in invocation_ids:
             if claims.go_on:
                 claims.take(found.pop(invocation_id, None))
-        return self.reply(claims, fresh)
+        return self.reply(claims, fresh, None if claims.satisfied else self.next_due(ask.queues))
 
-    def reply(self, claims: Claims, fresh: Fresh) -> ClaimReply:
+    def reply(self, claims: Claims, fresh: Fresh, next_due: float | None) -> ClaimReply:
         """Return what a claim got; if less than it asked for, with requests to what it owns here, and when the next one is due."""
-        ask = claims.ask
-        if len(claims.got) >= ask.limit > 0:
-            return ClaimReply(claimed=tuple(claims.got), claimable=tuple(fresh.values()))
-        return ClaimReply(
-            claimed=tuple(claims.got),
-            signals=self.transitions.signals([ask.runner_id]) if self.transitions.writes.remembers(ask.runner_id) else (),
-            next_due=self.next_due(ask.queues),
-            claimable=tuple(fresh.values()),
-        )
+        got, claimable = tuple(claims.got), tuple(fresh.values())
+        if claims.satisfied:
+            return ClaimReply(claimed=got, claimable=claimable)
+        return ClaimReply(claimed=got, signals=self.transitions.signals([claims.ask.runner_id]), next_due=next_due, claimable=claimable)
 
     def next_due(self, queues: Sequence[str]) -> float | None:
         """Return when the next one of these queues is due."""

@@ -25,5 +25,5 @@ class MongoSettings(SettingsSection):
     )
     server_time: bool = setting(True, "go by the server's clock; False: by this machine's, where all machines are kept in step")
     longest_poll_sec: Annotated[float, Meta(gt=0)] = setting(
-        1.0, "seconds between two looks of who has waited long, where there are no change streams"
+        1.25, "seconds between two looks of who has waited long, where there are no change streams"
     )

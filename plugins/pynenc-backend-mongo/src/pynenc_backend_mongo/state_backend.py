@@ -23,3 +23,4 @@ class MongoStateBackend(MongoRecords, MongoCoordination, BaseStateBackend):
         self.database = Database(app, "state_backend")
         self.batches = Batches(self.database)
         self.transitions = Transitions(self.database)
+        self._fences = {}

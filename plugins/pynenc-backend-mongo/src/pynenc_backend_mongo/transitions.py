@@ -130,7 +130,9 @@ class Transitions:
         return refused
 
     def signals(self, runner_ids: Sequence[str]) -> tuple[Signal, ...]:
-        """Return the requests to what these runners own."""
+        """Return the requests to what these runners own; asks nobody where all of them claim here, and own nothing."""
+        if not any(map(self.writes.may_own, runner_ids)):
+            return ()
         asked = {"runner": {"$in": list(runner_ids)}, "signal": {"$exists": True}}
         found = self.database.find(layout.INVOCATIONS, asked, sort=[("id", 1)])
         return tuple([signal for each in found if (signal := decode_signal(each["signal"])).concerns(Held(each).state)])
@@ -186,6 +188,7 @@ class Claims:
 
     def __init__(self, transitions: Transitions, ask: Ask, fresh: Fresh) -> None:
         self._transitions = transitions
+        transitions.writes.claimers.add(ask.runner_id)
         self.ask = ask
         self._fresh = fresh
         self._started = 0
@@ -199,6 +202,11 @@ class Claims:
     def moves(self) -> tuple[int, int, int]:
         """How many were claimed, put aside, and lost to others."""
         return len(self.got), self.aside, self.lost
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether there is all that was asked for."""
+        return len(self.got) >= self.ask.limit > 0
 
     @property
     def go_on(self) -> bool:

@@ -28,18 +28,21 @@ class Writes:
         self.database = database
         self._remembered: dict[str, Held] = {}
         """Guarded by nothing: single operations of a dict are atomic, and a lock might be held at a fork."""
+        self.claimers: set[str] = set()
+        """The runners that claim here, and so nowhere else."""
 
     def forget(self) -> None:
         """Remember nothing."""
+        self.claimers.clear()
         self._remembered.clear()
 
     def remembered(self, invocation_id: str) -> Held | None:
         """Return what this process has last written of an invocation that it owns; others may have written since."""
         return self._remembered.get(invocation_id)
 
-    def remembers(self, runner_id: str) -> bool:
-        """Return whether a runner owns something by what this process has written."""
-        return any(held.document.get("runner") == runner_id for held in tuple(self._remembered.values()))
+    def may_own(self, runner_id: str) -> bool:
+        """Return whether a runner may own something: not if it claims here, and this process has written nothing of the kind."""
+        return runner_id not in self.claimers or any(held.document.get("runner") == runner_id for held in tuple(self._remembered.values()))
 
     def read(self, invocation_id: str) -> Held | None:
         """Return an invocation as it is stored now."""
