@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,7 +54,7 @@ class Lookout:
                 self.broken.append(f"{key!r} of {most} is held by {holders}")
 
     @contextmanager
-    def on_duty(self) -> Iterator[None]:
+    def on_duty(self) -> Generator[None]:
         original = Database.call
 
         def watched(database: Database, collection: str, verb: str, *arguments: Any, **named: Any) -> Any:

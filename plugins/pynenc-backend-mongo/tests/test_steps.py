@@ -8,10 +8,8 @@ from typing import Any
 import attrs
 import pytest
 
-from pynenc_backend_mongo.settings import MongoSettings
-from pynenc_core.model import Ask, Expect, Mark, Payload, Submitted
+from pynenc_core.model import Expect, Mark, Payload, Submitted
 from pynenc_core.status import Status
-from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.interruptions import CutError
 from pynenc_testkit.interleaver import Interleaver, choked
 from pynenc_testkit.samples import (
@@ -33,7 +31,7 @@ from pynenc_testkit.samples import (
     swap,
     written,
 )
-from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, open_installed
+from pynenc_testkit.stores import Store
 
 CALL = "pynenc_backend_mongo.database:Database.call"
 Opener = Callable[..., Store]
@@ -279,61 +277,6 @@ class TestLargeValues:
         other.app.clock.advance(3601 + 3600)
         other.state.sweep(0.0)
         assert collection("chunks").count_documents({}) == collection("blobs").count_documents({}) == 0
-
-
-def test_calls_per_task(store: Store) -> None:
-    """One to submit, two to claim, one to settle: without an update pipeline a claim must look before it writes."""
-    calls = Dies(10**9)
-    submit(store, new())
-    held = claim(store, start=1).claimed[0]
-    with choked((CALL,), calls.step):
-        for _ in range(20):
-            submit(store, new())
-            done = change(held, Status.SUCCESS, outcome=Payload(b"1"))
-            (held,) = store.dispatcher.settle([done], ask=Ask(runner_id="r1", limit=1, start=1)).claim.claimed
-    assert 80 <= calls.calls <= 90  # and now and then a look for what has become due
-
-
-def test_calls_of_an_idle_runner(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody looks twice within a pause, a claim's look included; a renewal is one call, and so is a sweep that finds nothing."""
-    monkeypatch.setattr("pynenc_backend_mongo.bell.SHARE", 100.0)  # the pause is at its longest at once
-    settings = {MongoSettings: MongoSettings(server_time=False, longest_poll_sec=0.5)}
-    store = open_installed(KitApp("kit", url, ManualClock(ticking=True), settings))
-    store.state.take_lease("services", "r1", 30.0)
-    claim(store)
-    assert not store.dispatcher.await_work(("default",), 0.1)
-
-    def calls_of(operation: Callable[[], object]) -> int:
-        calls = Dies(10**9)
-        with choked((CALL,), calls.step):
-            operation()
-        return calls.calls
-
-    assert calls_of(lambda: claim(store)) <= 2
-    assert calls_of(lambda: store.dispatcher.await_work(("default",), 1.4)) <= 2
-    assert calls_of(lambda: store.state.beat(["r1"], 30.0)) == 1
-    assert calls_of(lambda: store.state.beat(["r1", "a child of its own"], 30.0)) == 2
-    assert calls_of(lambda: store.state.take_lease("services", "r1", 30.0)) == 1
-    assert calls_of(store.dispatcher.republish) == 1
-    store.close()
-
-
-def test_a_delayed_one_of_another_process_is_found_by_who_waits_already(store: Store, other: Store) -> None:
-    claim(store)
-    waiting = Background(lambda: store.dispatcher.await_work(("default",), PATIENCE))
-    submit(other, new("a", due=other.state.now() + 0.2))
-    assert waiting.result() is True
-    assert ids(claim(store)) == ["a"]
-
-
-def test_who_lost_a_role_does_not_renew_what_another_has_taken(store: Store, other: Store) -> None:
-    taken = [store.state.take_lease("services", "r1", 30.0) for _ in range(2)]
-    store.app.clock.advance(31)
-    taken.append(other.state.take_lease("services", "r2", 30.0))
-    assert store.state.take_lease("services", "r1", 30.0) is None
-    other.state.drop_lease("services", "r2")
-    taken.append(store.state.take_lease("services", "r1", 30.0))
-    assert [(each.holder, each.fence) for each in taken if each] == [("r1", 1), ("r1", 1), ("r2", 2), ("r1", 3)]
 
 
 @pytest.mark.parametrize("options", ["?retryWrites=true", "?retryWrites=false"])

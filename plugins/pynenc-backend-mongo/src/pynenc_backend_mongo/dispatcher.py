@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from pynenc_backend_mongo import layout
 from pynenc_backend_mongo.bell import Waiting
+from pynenc_backend_mongo.claims import Claims
 from pynenc_backend_mongo.documents import LATER, READY, Document, Held
 from pynenc_backend_mongo.state_backend import MongoStateBackend
-from pynenc_backend_mongo.transitions import Claims, Fresh
+from pynenc_backend_mongo.transitions import Fresh
 from pynenc_core.model import Ask, Batch, Change, ClaimReply, SettleReply, Submitted
 from pynenc_core.ports.dispatcher import Dispatcher
 
@@ -29,6 +30,8 @@ class MongoDispatcher(Dispatcher):
         self._spare = 0
         self._awaited_only = False
         """Whether the last claim was for awaited work only: then other work is no reason to claim again."""
+        self._busy = False
+        """Whether the claim of the last settle brought all that it asked for."""
         self._waiting = Waiting(state_backend.app.clock)
 
     def submit(self, batch: Batch) -> Submitted:
@@ -37,24 +40,43 @@ class MongoDispatcher(Dispatcher):
 
     def claim(self, ask: Ask) -> ClaimReply:
         """Claim what is due, lowest rank first."""
-        fresh: Fresh = {}
-        claims = Claims(self._state.transitions, ask, fresh)
+        return self._claim(Claims(self._state.transitions, ask, {}))
+
+    def _claim(self, claims: Claims) -> ClaimReply:
+        ask = claims.ask
         self._awaited_only = ask.awaited_only
         self._waiting.looks(self._database.bell)
         knows_due = ask.limit > 0 and self._database.clock.monotonic() - self._looked_for_due > _LOOK_FOR_DUE
         if knows_due:
             self._let_in_what_is_due(ask.queues)
         self._take(claims)
+        claims.write_first()
         if not (claims.satisfied or knows_due) and self._let_in_what_is_due(ask.queues):
             self._take(claims)
         if claims.got:
             self._waiting.over()
-        return self._state.reply(claims, fresh, self._next_due)
+        return self._state.reply(claims, self._next_due)
 
     def settle(self, changes: Sequence[Change], *, ask: Ask | None = None) -> SettleReply:
-        """Write changes, claim more."""
-        refused = self._state.swap(changes).refused
-        return SettleReply(refused=refused, claim=self.claim(ask) if ask else ClaimReply())
+        """Write changes, claim more.
+
+        Both in one call, after a look for what is to be claimed, where nothing follows from the changes but their own
+        writes, and where there was more the last time: else whoever waits for a result would wait for that look as well.
+        """
+        transitions, fresh = self._state.transitions, Fresh()
+        plain = transitions.plain(changes) if ask and self._busy else {}
+        if ask is None:
+            return SettleReply(refused=transitions.swap_all(changes, fresh))
+        if len(plain) < len(changes):
+            refused = transitions.swap_all(changes, fresh)
+            claims = Claims(transitions, ask, {})
+            reply = self._claim(claims)
+        else:
+            claims = Claims(transitions, ask, fresh, list(plain.values()))
+            reply = self._claim(claims)
+            refused = transitions.swap_rest(changes, dict(zip(plain, claims.first_written, strict=True)), fresh)
+        self._busy = claims.satisfied
+        return SettleReply(refused=refused, claim=reply)
 
     def await_work(self, queues: Sequence[str], timeout: float) -> bool:
         """Block until there is something to claim in one of the queues: told by this process or a change stream, else by looking."""
@@ -109,10 +131,7 @@ class MongoDispatcher(Dispatcher):
                 wanted = self._ready({"queue": queue})
                 before = claims.moves
                 found = self._database.find(layout.INVOCATIONS, wanted, sort=[("place", 1)], limit=most)
-                for document in found:
-                    lost = claims.lost
-                    if not (claims.take(Held(document)) or claims.lost > lost) or not claims.go_on:
-                        break  # enough, or one was put aside, which may have let another one in before the rest of these
+                claims.take_in([Held(document) for document in found], in_order=True)
                 self._spare = _CROWDED if claims.lost > before[2] else 0
                 if claims.moves == before or (len(found) < most and claims.moves[1:] == before[1:]):
                     break  # that was all there is

@@ -1,7 +1,7 @@
 """An invocation as one document: what is searched for stands in fields, the rest in values that only we read.
 
-`state` is the whole fenced part and `entries` the history entries that are kept inside, as MessagePack; `version` is raised by
-whatever changes either, and every write names the version it was made from. Side values are fields of their own.
+`state` is the whole fenced part and `entries` the history entries that are kept inside, as MessagePack; `version` is another
+one after whatever changes either, and every write names the version it was made from. Side values are fields of their own.
 """
 
 from __future__ import annotations
@@ -109,6 +109,11 @@ class Held:
         return Held({name: value for name, value in {**self.document, **fields}.items() if value is not None})
 
 
+def new_version() -> int:
+    """Return a version that no other write has: also one made from a state of before a purge never fits what came after it."""
+    return random.getrandbits(52)
+
+
 def new_document(new: NewInvocation, now: float) -> Document:
     """Return the document of an invocation to register."""
     record, entry = registered(new, now)
@@ -116,8 +121,7 @@ def new_document(new: NewInvocation, now: float) -> Document:
     document: Document = {
         "_id": invocation.invocation_id,
         "id": invocation.invocation_id,
-        # Begins anywhere, so that a write made from a version of before a purge never fits what came after it.
-        "version": random.getrandbits(40),
+        "version": new_version(),
         "queue": invocation.queue,
         "place": invocation.rank,
         "labels": sorted(set(_labels(invocation))),

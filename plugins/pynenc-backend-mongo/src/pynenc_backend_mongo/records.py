@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.batches import KEPT, Batches
+from pynenc_backend_mongo.claims import Claims
 from pynenc_backend_mongo.database import Database
 from pynenc_backend_mongo.documents import (
     ASKED,
@@ -20,7 +21,7 @@ from pynenc_backend_mongo.documents import (
     from_entries,
     label,
 )
-from pynenc_backend_mongo.transitions import Claims, Fresh, Transitions
+from pynenc_backend_mongo.transitions import Fresh, Transitions
 from pynenc_backend_mongo.watching import MongoWatch
 from pynenc_core.model import (
     FIRST_KEPT,
@@ -62,22 +63,19 @@ class MongoRecords(RecordStorage):
     def swap(self, changes: Sequence[Change]) -> Swapped:
         """Write or refuse each change."""
         fresh: Fresh = {}
-        refused = tuple([self.transitions.swap(change, fresh) for change in changes])
+        refused = self.transitions.swap_all(changes, fresh)
         return Swapped(refused, tuple(fresh.values()))
 
     def acquire(self, invocation_ids: Sequence[str], ask: Ask) -> ClaimReply:
         """Claim what is claimable of these."""
-        fresh: Fresh = {}
-        claims = Claims(self.transitions, ask, fresh)
+        claims = Claims(self.transitions, ask, {})
         found = self.transitions.writes.read_all(invocation_ids)
-        for invocation_id in invocation_ids:
-            if claims.go_on:
-                claims.take(found.pop(invocation_id, None))
-        return self.reply(claims, fresh, None if claims.satisfied else self.next_due(ask.queues))
+        claims.take_in([found[each] for each in dict.fromkeys(invocation_ids) if each in found], in_order=False)
+        return self.reply(claims, None if claims.satisfied else self.next_due(ask.queues))
 
-    def reply(self, claims: Claims, fresh: Fresh, next_due: float | None) -> ClaimReply:
+    def reply(self, claims: Claims, next_due: float | None) -> ClaimReply:
         """Return what a claim got; if less than it asked for, with requests to what it owns here, and when the next one is due."""
-        got, claimable = tuple(claims.got), tuple(fresh.values())
+        got, claimable = tuple(claims.got), tuple(claims.fresh.values())
         if claims.satisfied:
             return ClaimReply(claimed=got, claimable=claimable)
         return ClaimReply(claimed=got, signals=self.transitions.signals([claims.ask.runner_id]), next_due=next_due, claimable=claimable)

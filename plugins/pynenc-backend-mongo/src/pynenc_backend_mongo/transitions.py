@@ -6,7 +6,7 @@ rules themselves are `pynenc_core.model`'s; what is done here is to carry them o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bson import Binary
 from pymongo import UpdateOne
@@ -15,13 +15,10 @@ from pynenc_backend_mongo import layout, payloads
 from pynenc_backend_mongo.database import Database, Document
 from pynenc_backend_mongo.documents import OWN, Held, decode_signal, encode
 from pynenc_backend_mongo.slots import Slots
-from pynenc_backend_mongo.writes import Writes
+from pynenc_backend_mongo.writes import Pending, Writes
 from pynenc_core.model import (
-    MOST_SET_ASIDE,
-    Ask,
     Change,
     InvocationHistory,
-    InvocationRecord,
     Mark,
     Queued,
     Refusal,
@@ -29,14 +26,9 @@ from pynenc_core.model import (
     State,
     applied,
     boosts,
-    claimed,
-    entered,
     hands_on,
     marked,
-    may_claim,
     meets,
-    put_aside,
-    starts,
     woken,
 )
 from pynenc_core.status import CLAIMABLE, Status
@@ -53,8 +45,31 @@ class Transitions:
         self.writes = Writes(database)
         self.slots = Slots(self.writes)
 
+    def plain(self, changes: Sequence[Change]) -> dict[int, Pending]:
+        """Return by position the changes of which nothing follows but their own write, made from what this process remembers."""
+        found: dict[int, Pending] = {}
+        seen: set[str] = set()
+        for position, change in enumerate(changes):
+            held = self.writes.remembered(change.invocation_id)
+            alone = not (change.blobs or change.boost is not None or change.invocation_id in seen)
+            seen.add(change.invocation_id)
+            if held is not None and alone and not held.limits and meets(held.state, change.expect):
+                state, entries = applied(change.invocation_id, held.state, change, self.database.now())
+                if state.status not in CLAIMABLE:
+                    found[position] = held, state, entries
+        return found
+
+    def swap_all(self, changes: Sequence[Change], fresh: Fresh) -> tuple[Refusal | None, ...]:
+        """Write or refuse each change; see `RecordStorage.swap`."""
+        plain = self.plain(changes)
+        return self.swap_rest(changes, dict(zip(plain, self.writes.write_all(list(plain.values())), strict=True)), fresh)
+
+    def swap_rest(self, changes: Sequence[Change], written: Mapping[int, Held | None], fresh: Fresh) -> tuple[Refusal | None, ...]:
+        """Write or refuse, one by one, the changes that were not written together."""
+        return tuple([None if written.get(position) else self.swap(change, fresh) for position, change in enumerate(changes)])
+
     def swap(self, change: Change, fresh: Fresh) -> Refusal | None:
-        """Write a change, or refuse it; see `RecordStorage.swap`."""
+        """Write a change, or refuse it."""
         held, read = self.writes.remembered(change.invocation_id), False
         while True:
             if held is None:
@@ -181,68 +196,3 @@ def _update(held: Held, mark: Mark) -> tuple[Document, Document] | None:
     if mark.boost is not None:
         update["$min"] = {"boost": mark.boost, "place": mark.boost}
     return which, update
-
-
-class Claims:
-    """One claim of several, under way."""
-
-    def __init__(self, transitions: Transitions, ask: Ask, fresh: Fresh) -> None:
-        self._transitions = transitions
-        transitions.writes.claimers.add(ask.runner_id)
-        self.ask = ask
-        self._fresh = fresh
-        self._started = 0
-        self.aside = 0
-        """How many were put aside."""
-        self.lost = 0
-        """How many somebody else took first."""
-        self.got: list[InvocationRecord] = []
-
-    @property
-    def moves(self) -> tuple[int, int, int]:
-        """How many were claimed, put aside, and lost to others."""
-        return len(self.got), self.aside, self.lost
-
-    @property
-    def satisfied(self) -> bool:
-        """Whether there is all that was asked for."""
-        return len(self.got) >= self.ask.limit > 0
-
-    @property
-    def go_on(self) -> bool:
-        """Whether more may be taken."""
-        return len(self.got) < self.ask.limit and self.aside < MOST_SET_ASIDE
-
-    def take(self, held: Held | None) -> bool:
-        """Claim an invocation, or put it aside, if it may be claimed; return whether it was claimed."""
-        transitions, ask = self._transitions, self.ask
-        while held is not None:
-            now = transitions.database.now()
-            if not may_claim(held.state, held.side.boost, ask, now):
-                return False
-            elsewhere = put_aside(held.fixed[0], now, None)
-            if elsewhere is None and held.limits:
-                full = transitions.slots.full(held.limits) or transitions.slots.take(held)
-                elsewhere = put_aside(held.fixed[0], now, full)
-            if elsewhere is None:
-                if self._claim(held, now):
-                    return True
-            elif transitions.move(
-                held, *entered(held.invocation_id, held.state, elsewhere[0], ask.runner_id, elsewhere[1], now), self._fresh
-            ):
-                self.aside += 1
-                return False
-            self.lost += 1
-            held = transitions.writes.read(held.invocation_id)
-        return False
-
-    def _claim(self, held: Held, now: float) -> bool:
-        start = starts(held.fixed[0], held.state, self.ask, self._started)
-        state, entries = claimed(held.invocation_id, held.state, self.ask.runner_id, now, start=start)
-        written = self._transitions.writes.write(held, state, entries)
-        if written is None:
-            return False
-        self._started += start
-        self._fresh.pop(held.invocation_id, None)
-        self.got.append(written.record(state))
-        return True
