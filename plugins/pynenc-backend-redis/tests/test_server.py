@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -14,9 +15,11 @@ from redis import Redis
 
 from pynenc_backend_redis import ear, health, wires
 from pynenc_backend_redis.link import Link
+from pynenc_backend_redis.settings import RedisSettings
 from pynenc_backend_redis.state_backend import RedisStateBackend
+from pynenc_core import Pynenc
 from pynenc_core.errors.backends import BackendUnavailableError, StoreCorruptError
-from pynenc_core.model import Ask, Payload
+from pynenc_core.model import Ask, Payload, Queued
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.durability import in_child
@@ -105,6 +108,27 @@ class TestForgetting:
         assert len(left) == keys, left
         store.close()
 
+    def test_a_purge_removes_one_app_however_much_it_has_and_never_lists_all_keys(self, server: RedisServer) -> None:
+        mine, other = opened(server.url, "shop"), opened(server.url, "shop 2")
+        for store in (mine, other):
+            submit(store, *[new(limits=limits("k"), unique_key=f"u{number}") for number in range(500)], blobs=(blob(b"x" * 3000),))
+            store.broker.publish([Queued("waits", "q", 1.0)])
+        client = raw(server)
+        keys = set(client.scan_iter(count=1000))
+        theirs = {key for key in keys if key.startswith(b"{pynenc:shop 2}")}
+        assert min(len(theirs), len(keys - theirs)) > 1000
+        before = {key: client.dump(key) for key in theirs}
+        client.config_resetstat()
+        mine.state.purge()
+        mine.broker.purge()
+        asked = set(client.info("commandstats"))
+        assert "cmdstat_scan" in asked
+        assert asked.isdisjoint({"cmdstat_keys", "cmdstat_flushdb", "cmdstat_flushall"})
+        assert {key: client.dump(key) for key in client.scan_iter(count=1000)} == before
+        assert (found(mine), len(found(other))) == ([], 500)
+        mine.close()
+        other.close()
+
 
 class TestOutages:
     def test_after_a_restart_calls_and_waits_go_on(self, durable: RedisServer) -> None:
@@ -174,6 +198,31 @@ class TestOutages:
         assert store.state.beats() == ()
         assert store.state.get_values("kind", ["one"]) == {"one": b"1"}
         store.close()
+
+    def test_who_cancels_an_async_wait_takes_nobody_elses_result(self, server: RedisServer) -> None:
+        app = Pynenc(server.url, app_id="cancels")
+        orchestrator = app.orchestrator
+        store = Store(
+            KitApp("cancels", server.url, ManualClock()), orchestrator.engine.broker, app.state_backend, orchestrator.engine.dispatcher
+        )
+        names = [f"i{number}" for number in range(20)]
+        submit(store, *[new(name) for name in names])
+
+        async def ask(name: str) -> str:
+            return (await asyncio.to_thread(store.state.get, [name]))[name].invocation_id
+
+        async def main() -> None:
+            for round_ in range(20):
+                asking = {name: asyncio.create_task(ask(name)) for name in names}
+                await asyncio.sleep(0)
+                for name in names[round_ % 3 :: 3]:
+                    asking[name].cancel()
+                await asyncio.wait(asking.values())
+                assert all(each.cancelled() or each.result() == name for name, each in asking.items())
+                assert sum(each.cancelled() for each in asking.values()) >= 6
+
+        asyncio.run(main())
+        app.close()
 
     def test_many_threads_get_their_own_replies(self, server: RedisServer) -> None:
         store = opened(server.url)
@@ -291,6 +340,12 @@ class TestRefusals:
         store = opened(server.url, "risky")
         assert [each["ok"] for each in health.report("risky")] == [None]
         store.close()
+
+
+def test_by_default_a_connection_that_has_gone_silent_is_noticed_within_ten_seconds() -> None:
+    """What a call, a connect and the notifications wait for at most; that they are given up then is shown with shorter times."""
+    settings = RedisSettings()
+    assert max(settings.reply_timeout_sec, settings.connect_timeout_sec, 2 * ear.PING_AFTER) < 10
 
 
 def test_the_clock_is_the_servers_and_never_ahead_of_it(server: RedisServer) -> None:

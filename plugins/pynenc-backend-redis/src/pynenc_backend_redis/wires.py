@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
-import hiredis
 from redis import exceptions as redis
 from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
@@ -51,7 +50,21 @@ _tls = cast("Callable[..., Wire]", SSLConnection)
 _unix = cast("Callable[..., Wire]", UnixDomainSocketConnection)
 
 
-_pack = cast("Callable[[tuple[Argument, ...]], bytes]", getattr(hiredis, "pack_command"))  # noqa: B009 - its stub knows tuples of one only
+def _packed(arguments: tuple[Argument, ...]) -> bytes:
+    """Return a command as it is sent, where there is no hiredis to do it faster."""
+    parts = [each if isinstance(each, bytes) else str(each).encode() for each in arguments]
+    return b"*%d\r\n" % len(parts) + b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
+
+
+def _packer() -> Callable[[tuple[Argument, ...]], bytes]:
+    try:
+        import hiredis  # imported here: there is none for every platform, and redis-py does without it as well
+    except ImportError:
+        return _packed
+    return cast("Callable[[tuple[Argument, ...]], bytes]", getattr(hiredis, "pack_command"))  # noqa: B009 - its stub knows tuples of one only
+
+
+_pack = _packer()
 
 
 def send(wire: Wire, arguments: tuple[Argument, ...]) -> None:
