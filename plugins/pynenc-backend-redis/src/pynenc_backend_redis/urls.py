@@ -111,7 +111,10 @@ def _read(url: str, shown: str, settings: RedisSettings) -> Place:
     if colon:
         arguments["password"] = unquote(password)
     path = [each for each in unquote(parts.path).split("/") if each]
-    place = Place(scheme=parts.scheme, shown=shown, tls=parts.scheme == "rediss" or bool(arguments.pop("ssl", False)), arguments=arguments)
+    tls = parts.scheme == "rediss" or bool(arguments.pop("ssl", False))
+    if tls:  # redis-py before 6 does not look at names unless it is told to
+        arguments.setdefault("ssl_check_hostname", arguments.get("ssl_cert_reqs") != "none")
+    place = Place(scheme=parts.scheme, shown=shown, tls=tls, arguments=arguments)
     if parts.scheme == "unix":
         return attrs.evolve(place, path=unquote(parts.path) or netloc)
     sentinel = parts.scheme == "redis+sentinel"
