@@ -102,7 +102,7 @@ class TestForgetting:
             held = claim(store, limit=250, start=250).claimed
             changes = [change(each, Status.SUCCESS, outcome=Payload(b"1"), blobs=(content,), outbox=("x",)) for each in held]
             assert set(store.dispatcher.settle(changes).refused) == {None}
-        store.lapse(0.05)
+        store.lapse(1)
         assert store.state.sweep(store.state.now(), limit=5000).invocations == 1000
         left = [key for key in raw(server).scan_iter(count=1000) if b"idl:" not in key]
         assert len(left) == keys, left

@@ -33,20 +33,20 @@ class PayloadRules(StorageSubject):
         assert store.state.get_blobs([SECOND.key])[SECOND.key] == bytes(range(256)) * 40
 
     def test_an_expired_blob_is_swept(self, store: Store) -> None:
-        store.state.put_blobs([blob(b"short", ttl=0.2), blob(b"long", ttl=3600)])
+        store.state.put_blobs([blob(b"short", ttl=2), blob(b"long", ttl=3600)])
         assert len(store.state.get_blobs([blob(b"short").key])) == 1
-        store.lapse(0.3)
+        store.lapse(3)
         assert store.state.sweep(0.0).blobs == 1
         assert store.state.get_blobs([blob(b"short").key, blob(b"long").key]) == {blob(b"long").key: b"long"}
 
     def test_a_reference_moves_the_expiry_forward_and_never_back(self, store: Store) -> None:
         for name in (b"put", b"batch", b"change"):
-            store.state.put_blobs([blob(name, ttl=0.3)])
+            store.state.put_blobs([blob(name, ttl=3)])
         store.state.put_blobs([blob(b"back", ttl=3600)])
         store.state.put_blobs([blob(b"put", ttl=3600), blob(b"back", ttl=0.1)])
         store.state.add_batch(batch(new(), blobs=(blob(b"batch", ttl=3600),)))
         finish(store, running(store), blobs=(blob(b"change", ttl=3600),))
-        store.lapse(0.4)
+        store.lapse(4)
         store.state.sweep(0.0)
         names = (b"put", b"batch", b"change", b"back")
         assert sorted(store.state.get_blobs([blob(name).key for name in names]).values()) == sorted(names)
