@@ -147,7 +147,7 @@ def seen(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -
 
 
 def app_at(url: str) -> Pynenc:
-    app = Pynenc(url, app_id=f"troubled {next(_numbers)}")
+    app = Pynenc(url, app_id=f"troubled-{next(_numbers)}")
     module = types.ModuleType(MODULE)
     module.app = app  # type: ignore[attr-defined] # as a user's module has it
 
