@@ -143,7 +143,13 @@ def test_random_workers_killed_for_a_while(scenario: MakeScenario, runner: str, 
 @pairs()
 def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str, store: str) -> None:
     with scenario("F01-full", runner, store, seed=1) as it:
-        rage_among(it, tasks=int(8000 * it.store.share), length=0.01, seconds=20.0, timeout=900.0 if it.kind.forks else 120.0)
+        rage_among(
+            it,
+            tasks=int(8000 * it.store.share * (0.25 if it.kind.forks else 1.0)),
+            length=0.01,
+            seconds=20.0,
+            timeout=900.0 if it.kind.forks else 120.0,
+        )
 
 
 @pairs("persistent-process-sqlite", "persistent-process-redis", of=POOLS)
