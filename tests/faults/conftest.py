@@ -57,7 +57,8 @@ def scenario(tmp_path: Path) -> Iterator[MakeScenario]:
     ) -> Scenario:
         folder = tmp_path / f"faults_{secrets.token_hex(4)}"  # of no other test: all stores of a server tell apps by it
         folder.mkdir()
-        projects.append(Project(folder, filled(url or STORES[store].url, folder), grace=grace, **sections))
+        settings = {**STORES[store].sections, **sections}
+        projects.append(Project(folder, filled(url or STORES[store].url, folder), grace=grace, **settings))
         return Scenario(name, runner, STORES[store], projects[-1], seed)
 
     yield make

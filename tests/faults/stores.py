@@ -29,6 +29,8 @@ class Store:
     """How much is stored at a URL for an app: what there is, each with its size in some unit."""
     calls: int
     """About how many of those a runner makes that starts, carries out a few tasks and lives on for a moment."""
+    sections: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict[str, Mapping[str, object]])
+    """What is configured where a scenario says nothing else."""
     share: float = 1.0
     """How much of a scenario's full size it is put to."""
     free: Callable[[str], bool] = lambda _: True
@@ -84,7 +86,15 @@ _SQLITE_CALLS = tuple(f"pynenc_backend_sqlite.database:Connection.{name}" for na
 SQLITE = Store("sqlite", "sqlite:///{folder}/jobs.db", _SQLITE_CALLS, _sqlite_size, calls=400, free=_sqlite_is_free)
 REDIS = Store("redis", "{redis}", ("pynenc_backend_redis.link:Link.call",), _redis_size, calls=40)
 # Not a mongod as a rule, but nx-27017, which takes one command at a time.
-MONGO = Store("mongo", "{mongo}/{name}", ("pynenc_backend_mongo.database:Database.call",), _mongo_size, calls=80, share=0.2)
+MONGO = Store(
+    "mongo",
+    "{mongo}/{name}",
+    ("pynenc_backend_mongo.database:Database.call",),
+    _mongo_size,
+    calls=80,
+    sections={"mongo": {"reply_timeout_sec": 60.0}},
+    share=0.2,
+)
 STORES: Mapping[str, Store] = {store.name: store for store in (SQLITE, REDIS, MONGO)}
 
 

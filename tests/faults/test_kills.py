@@ -166,11 +166,22 @@ def test_100_workers_killed_between_effect_and_settlement(scenario: MakeScenario
 
 
 def kill_each_once(it: Scenario, victims: int) -> None:
-    """Let each task end its worker, in which it is alone, at its first execution."""
+    """Let each task end its worker, in which it is alone, at its first execution; there is always another one that is ready."""
     it.fleet.start(it.runner, 2, crowd=1)
-    it.accept(it.jobs.killed_once.parallelize([(number,) for number in range(victims)]))
-    it.wait_until_final(60.0 + 3.0 * victims)
-    judge_f03(it, recovery=RECOVERED, requeued=HANDED_ON)  # all workers are killed here: who runs it again has to start first
+    for number in range(victims):
+        both_run(it, f"gate-{number}")
+        it.accept([it.jobs.killed_once(number)])
+        it.wait_until_final()
+    judge_f03(it, recovery=HANDED_ON, requeued=HANDED_ON)
+
+
+def both_run(it: Scenario, gate: str) -> None:
+    """Wait until both workers of a runner execute something at the same time: only then it is known that they are ready."""
+    before = len(it.ledger.lines(task="gated"))
+    group = it.jobs.gated.parallelize([(gate,)] * 2)
+    it.ledger.wait_for(before + 2, task="gated", timeout=60.0)
+    it.project.open_gate(gate)
+    list(group.results)
 
 
 @pairs("thread-sqlite", of=ALONE)

@@ -35,7 +35,7 @@ def test_a_runner_cut_off_from_the_store(scenario: MakeScenario, store: str) -> 
 @pytest.mark.full
 @pairs(over=("redis", "mongo"))
 def test_a_runner_cut_off_from_the_store_for_20_s(scenario: MakeScenario, store: str, runner: str) -> None:
-    with scenario("F17-full", runner, store) as it:
+    with scenario("F17-full", runner, store, **{store: {}}) as it:  # whatever the defaults are
         cut_off(it, seconds=STALL)
 
 

@@ -10,6 +10,7 @@ from pynenc_testkit.contracts import (
     DurableContract,
     PluginContract,
     PublicRecordsContract,
+    RemoteContract,
     SharedBrokerContract,
     StateContract,
     StateMachineContract,
@@ -37,6 +38,10 @@ class TestDurability(_Void, DurableContract):
 
 class TestPublicRecords(_Void, PublicRecordsContract):
     pass
+
+
+class TestRemote(_Void, RemoteContract):
+    url = "{redis}"
 
 
 class TestBroker(_Void, SharedBrokerContract):

@@ -43,7 +43,7 @@ def opened(url: str) -> Iterator[Callable[..., Store]]:
     clock = ManualClock(ticking=True)
 
     def open_one(options: str = "", app_id: str = "kit") -> Store:
-        settings: dict[type, object] = {MongoSettings: MongoSettings(server_time=False)}
+        settings: dict[type, object] = {MongoSettings: MongoSettings(server_time=False, reply_timeout_sec=60.0)}
         stores.append(open_installed(KitApp(app_id, url + options, clock, settings)))
         return stores[-1]
 

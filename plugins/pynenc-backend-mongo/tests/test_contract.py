@@ -14,6 +14,7 @@ from pynenc_testkit.contracts import (
     DispatcherContract,
     DurableContract,
     PluginContract,
+    RemoteContract,
     SharedBrokerContract,
     StateContract,
     StateMachineContract,
@@ -53,7 +54,7 @@ class Mongo:
 
     def open_store(self, app: KitApp) -> Store:
         """Open it by the app's clock, which tests can advance, instead of the server's."""
-        return open_installed(attrs.evolve(app, settings={MongoSettings: MongoSettings(server_time=False)}))
+        return open_installed(attrs.evolve(app, settings={MongoSettings: MongoSettings(server_time=False, reply_timeout_sec=60.0)}))
 
     @pytest.fixture
     def raw(self, place: str) -> Iterator[Raw]:
@@ -87,3 +88,10 @@ class TestPlugin(PluginContract):
 
 class TestPublicRecords(Mongo, PublicRecordsContract):
     pass
+
+
+class TestRemote(Mongo, RemoteContract):
+    def open_store(self, app: KitApp) -> Store:
+        """Open it so that a test need not wait long; the driver looks twice a second for a server that it has lost."""
+        quick = MongoSettings(server_time=False, timeout_sec=0.5, reply_timeout_sec=2.0)
+        return open_installed(attrs.evolve(app, settings={MongoSettings: quick}))

@@ -13,12 +13,14 @@ from redis.exceptions import NoScriptError
 from pynenc_backend_redis import scripts
 from pynenc_backend_redis.keys import PREFIXES, pattern, prefix_of
 from pynenc_backend_redis.link import Link
+from pynenc_backend_redis.settings import RedisSettings
 from pynenc_backend_redis.wires import Argument
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts import (
     DispatcherContract,
     DurableContract,
     PluginContract,
+    RemoteContract,
     SharedBrokerContract,
     StateContract,
     StateMachineContract,
@@ -167,3 +169,14 @@ class TestPlugin(PluginContract):
 
 class TestPublicRecords(RedisSubject, PublicRecordsContract):
     pass
+
+
+class TestRemote(RedisSubject, RemoteContract):
+    url: ClassVar[str] = "{redis}/0?client_name={name}"
+
+    def open_store(self, app: KitApp) -> Store:
+        """Open it by way of the proxy, and so that a test need not wait long."""
+        name = _name(app.url)
+        RedisSubject.opened_names.add(name)
+        quick = RedisSettings(connect_timeout_sec=0.5, reply_timeout_sec=0.5)
+        return open_installed(KitApp(f"{name} {app.app_id}", app.url, app.clock, {RedisSettings: quick}))

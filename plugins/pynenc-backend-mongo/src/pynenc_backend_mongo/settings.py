@@ -18,7 +18,7 @@ class MongoSettings(SettingsSection):
 
     write_concern: str = setting("majority", "how many members have a write before it counts: `majority` or a number; `w` in the URL wins")
     timeout_sec: Annotated[float, Meta(gt=0)] = setting(
-        5.0, "seconds to look for a usable server; `serverSelectionTimeoutMS` in the URL wins"
+        5.0, "seconds to look for a usable server when connecting; `serverSelectionTimeoutMS` in the URL wins"
     )
     reply_timeout_sec: Annotated[float, Meta(gt=0)] = setting(
         8.0, "seconds for one call, the driver's own retries included, after which its connection is given up"

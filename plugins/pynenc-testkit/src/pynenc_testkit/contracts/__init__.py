@@ -10,6 +10,7 @@ from pynenc_testkit.contracts.durability import DurableContract
 from pynenc_testkit.contracts.machine import StateMachineContract
 from pynenc_testkit.contracts.plugins import PluginContract
 from pynenc_testkit.contracts.public_records import PublicRecordsContract
+from pynenc_testkit.contracts.remote import RemoteContract
 from pynenc_testkit.contracts.reports import ShutdownReportContract
 from pynenc_testkit.contracts.runners import RunnerContract
 from pynenc_testkit.contracts.state import StateContract
@@ -22,6 +23,7 @@ __all__ = [
     "DurableContract",
     "PluginContract",
     "PublicRecordsContract",
+    "RemoteContract",
     "RunnerContract",
     "SharedBrokerContract",
     "ShutdownReportContract",

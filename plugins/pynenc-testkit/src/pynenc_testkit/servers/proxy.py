@@ -15,11 +15,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes connections on to a port of 127.0.0.1, from one of its own; a context, at whose end all of them are cut."""
+    """Passes connections on to a server, from a port of 127.0.0.1 of its own; a context, at whose end all of them are cut."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         """`port` is the server's; nobody need listen there yet."""
-        self._server = port
+        self._server = host, port
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
         self.delay = 0.0
@@ -99,7 +99,7 @@ class Proxy:
             self.cut()
             return
         try:
-            server = socket.create_connection(("127.0.0.1", self._server), timeout=5.0)
+            server = socket.create_connection(self._server, timeout=5.0)
         except OSError:
             self._drop(client)
             return
