@@ -14,6 +14,7 @@ from pynenc_core.model.changes import (
     applied,
     claimed,
     meets,
+    moved,
     registered,
 )
 from pynenc_core.model.claims import (
@@ -112,6 +113,7 @@ __all__ = [
     "marked",
     "may_claim",
     "meets",
+    "moved",
     "plain",
     "put_aside",
     "registered",

@@ -184,19 +184,24 @@ def claimed(
 
 
 def applied(invocation_id: str, state: State, change: Change, now: float) -> tuple[State, tuple[InvocationHistory, ...]]:
-    """Return the state after a change whose expectation is met, and its history entries.
+    """Return the state after a change whose expectation is met, as `moved` does, and its history entries."""
+    through, owner, claim = change.through or (change.to,), state.runner_id, state.claim
+    return moved(state, change, now), _entries(invocation_id, state.seq, now, through, owner, claim, change.by, change.reason)
+
+
+def moved(state: State, change: Change, now: float) -> State:
+    """Return the state after a change whose expectation is met.
 
     An owned status keeps the owner, any other releases it. A change that enters no status leaves its reason in history
     and nothing else anywhere.
     """
-    to, owner, claim = change.to, state.runner_id, state.claim
-    entries = _entries(invocation_id, state.seq, now, change.through or (to,), owner, claim, change.by, change.reason)
     if not change.through:
-        return attrs.evolve(state, seq=state.seq + 1), entries
-    new = State(  # spelt out as above
+        return attrs.evolve(state, seq=state.seq + 1)
+    to = change.to
+    return State(  # spelt out as above
         status=to,
-        runner_id=owner if to in OWNED else "",
-        claim=claim,
+        runner_id=state.runner_id if to in OWNED else "",
+        claim=state.claim,
         attempts=state.attempts + change.attempts,
         crashes=state.crashes + change.crashes,
         interruptions=state.interruptions + change.interruptions,
@@ -204,12 +209,11 @@ def applied(invocation_id: str, state: State, change: Change, now: float) -> tup
         due=change.due if to is Status.SCHEDULED else None,
         outcome=change.outcome if to in FINAL else None,
         reason=change.reason,
-        seq=state.seq + len(entries),
+        seq=state.seq + len(change.through),
         since=now,
         awaits=change.awaits,
         outbox=_joined(state.outbox, change.outbox) if change.outbox else state.outbox,
     )
-    return new, entries
 
 
 def _joined(kept: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:

@@ -40,6 +40,8 @@ class Job:
         """The parts of the app it is an invocation of."""
         self.record = record
         """As it was claimed; of the state, only the owner and the counters stay true."""
+        self.owner = Owner(record.state.runner_id, record.state.claim)
+        """Who owns the invocation while this job is its execution."""
         self.context = context
         self.lock = threading.Lock()
         self.chain: Any = None
@@ -100,12 +102,6 @@ class Job:
     def stopped(self) -> bool:
         """Whether its code is to end, for whatever reason."""
         return self.cancel_requested or self.abandoned or self.timed_out
-
-    @property
-    def owner(self) -> Owner:
-        """Who owns the invocation while this job is its execution."""
-        state = self.record.state
-        return Owner(state.runner_id, state.claim)
 
 
 running_job: ContextVar[Job | None] = ContextVar("pynenc_running_job", default=None)

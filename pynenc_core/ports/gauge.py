@@ -25,63 +25,57 @@ class Gauge:
     def __init__(self, shown_in: memoryview | None = None) -> None:
         """`shown_in` are at least `SIZE` writable bytes; without them nobody else looks."""
         self._shown_in = shown_in if shown_in is not None else memoryview(bytearray(self.SIZE))
-
-    def _get(self, field: int) -> float:
-        value: float = struct.unpack_from("=d", self._shown_in, field * _WIDTH)[0]
-        return value
-
-    def _set(self, field: int, value: float) -> None:
-        struct.pack_into("=d", self._shown_in, field * _WIDTH, value)
+        self._numbers = self._shown_in[:_ID_AT].cast("d")
 
     def show_jobs(self, count: int) -> None:
         """Show how many invocations run or wait here; notes since when there are none."""
         if count:
-            self._set(2, 0.0)
+            self._numbers[2] = 0.0
         elif self.idle_since == 0.0:
-            self._set(2, time.monotonic())
-        self._set(0, count)
+            self._numbers[2] = time.monotonic()
+        self._numbers[0] = count
 
     def show_paused(self, count: int) -> None:
         """Show how many of them wait for others, and hold no slot."""
-        self._set(1, count)
+        self._numbers[1] = count
 
     def show_poll(self) -> None:
         """Show that the store has just answered a claim, or a heartbeat while there was nothing to claim for."""
-        self._set(3, time.monotonic())
+        self._numbers[3] = time.monotonic()
 
     def show_deadline(self, deadline: float, invocation_id: str = "") -> None:
         """Show by when the invocation whose time is up first must have ended, and which one that is; 0: none has a limit.
 
         Without an id it is the process itself that must have ended by then.
         """
-        self._set(4, 0.0)  # so that nobody sees the one with the other's
+        self._numbers[4] = 0.0  # so that nobody sees the one with the other's
         struct.pack_into(_ID, self._shown_in, _ID_AT, invocation_id.encode())
-        self._set(4, deadline)
+        self._numbers[4] = deadline
 
     @property
     def jobs(self) -> int:
         """How many invocations run or wait here."""
-        return int(self._get(0))
+        return int(self._numbers[0])
 
     @property
     def paused(self) -> int:
         """How many of them wait for others."""
-        return int(self._get(1))
+        return int(self._numbers[1])
 
     @property
     def idle_since(self) -> float:
         """Since when nothing runs or waits here; 0 while something does, and before the process has shown anything."""
-        return self._get(2)
+        return self._numbers[2]
 
     @property
     def polled_at(self) -> float:
         """When the store last answered a claim, or a heartbeat while there was nothing to claim for; 0 before the first time."""
-        return self._get(3)
+        return self._numbers[3]
 
     @property
     def deadline(self) -> float:
         """By when the invocation whose time is up first must have ended; 0: none has a limit."""
-        return self._get(4)
+        return self._numbers[4]
 
     @property
     def deadline_of(self) -> str:

@@ -139,7 +139,8 @@ class Claiming:
         return record
 
     def _ahead(self) -> int:
-        return self._settings.settle_batch if self.shortness else 1
+        most = self._settings.settle_batch
+        return most if most > 1 and self.shortness else 1
 
     def _claim_on(self) -> None:
         while not self._courier.given_up:

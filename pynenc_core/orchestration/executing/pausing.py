@@ -213,6 +213,8 @@ class Pausing:
         """Note that the task has returned; one that is paused, since threads of its own still wait, goes on first."""
         with job.pausing:
             job.ended = True
+            if not job.paused:
+                return
             with suppress(TaskCancelled, ConcurrencyDeadlockError, InvocationStatusOwnershipError):  # nobody is left to hear it
                 self.resume(job, needs_slot=False)  # it runs no more: it only has to be RUNNING to be settled
 

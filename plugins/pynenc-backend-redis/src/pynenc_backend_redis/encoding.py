@@ -33,6 +33,7 @@ from pynenc_core.model import (
     Submitted,
     applied,
     boosts,
+    moved,
     put_aside,
     unreadable,
     woken,
@@ -146,16 +147,16 @@ def change_arguments(changes: Sequence[Change]) -> list[Argument]:
     for change in changes:
         expect = change.expect
         before = State(status=expect.status, runner_id=expect.runner_id, claim=expect.claim)
-        after, _ = applied(change.invocation_id, before, change, 0.0)
+        after = moved(before, change, 0.0)
         found += (
             change.invocation_id,
-            str(expect.status),
+            expect.status,
             expect.runner_id,
             expect.claim,
             "" if expect.seq is None else expect.seq,
             " ".join(change.through),
             len(change.through),
-            str(after.status),
+            after.status,
             after.runner_id,
             change.by,
             change.reason,
