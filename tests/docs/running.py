@@ -17,12 +17,15 @@ from typing import Self
 import attrs
 
 from docs.pages import ROOT, Block, Role
+from pynenc_testkit.servers.redis import binary
 
 _SHELL = "/bin/sh"
 _AT_MOST = 60.0  # seconds for one command
 _STOP = 40.0
-_READY = b" starts, with "  # a runner logs it when it may be stopped cleanly
-_RUNNER = re.compile(r"\brunner start\b")
+_READY = (b" starts, with ", b"eady to accept connections")
+"""What a runner logs when it may be stopped cleanly, and what a redis-server does."""
+_SERVER = re.compile(r"^redis-server ")
+_RUNNER = re.compile(rf"\brunner start\b|{_SERVER.pattern}")
 
 
 @attrs.frozen
@@ -94,7 +97,7 @@ class Project:
     def __exit__(self, failed: object, *_: object) -> None:
         """Stop what runs in the background as Ctrl-C does; it must end with exit code 0."""
         problems = []
-        for block, process, log in self._background:
+        for block, process, log in reversed(self._background):  # a runner before the server that it works over
             if failed:
                 process.kill()
             else:
@@ -112,6 +115,8 @@ class Project:
         if command.line.startswith(("pip install ", "make ", ".venv/")):
             _check_only(block, command.line)
             return
+        if _SERVER.match(command.line):
+            binary()  # which sees to it that there is one
         if _RUNNER.search(command.line) and block.role is not Role.FAILS:
             self._start(block, command.line)
             return
@@ -139,7 +144,7 @@ class Project:
             )
         self._background.append((block, process, log))
         deadline = time.monotonic() + _AT_MOST
-        while _READY not in log.read_bytes() and process.poll() is None and time.monotonic() < deadline:
+        while not any(each in log.read_bytes() for each in _READY) and process.poll() is None and time.monotonic() < deadline:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.05)
         assert process.poll() is None, f"{block.place}: `{line}` has ended:\n{log.read_text(errors='replace')}"
