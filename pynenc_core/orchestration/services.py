@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -81,7 +82,8 @@ class ServiceRole:
             self._thread.join(self.interval)
         if self._lease is not None:
             self._lease = None
-            self._engine.state.drop_lease(ROLE, self._runner_id)
+            with suppress(BackendUnavailableError):  # it ends by itself, then
+                self._engine.state.drop_lease(ROLE, self._runner_id)
 
     def turn(self) -> int:
         """Take or renew the role and, having it, serve; return how many things were done.

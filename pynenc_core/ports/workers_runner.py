@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.runners import RunnerNotExecutableError
 from pynenc_core.model import ChildReport, RunnerContext, Signal
@@ -156,6 +157,8 @@ class WorkersRunner(BaseRunner):
             worker.wait(max(0.0, until - time.monotonic()))
         try:
             self._bury()
+        except BackendUnavailableError as error:
+            self.logger.warning("runner %s leaves the work of dead workers to recovery: %s", self.runner_id, error)
         except PynencError:
             self.logger.exception("runner %s leaves the work of dead workers to recovery", self.runner_id)
 

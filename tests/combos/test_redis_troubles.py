@@ -21,6 +21,7 @@ SECRET = "tOpSeCrEt"  # noqa: S105 - that it is a secret is the point
 WAITS, GOES_ON = "results wait for the store", "results reach the store"
 SETTINGS = {
     "runner_cls": "persistent-process",
+    "orchestrator": {"atomic_service_check_interval_minutes": 0.3 / 60},
     "runner": {"heartbeat_interval_sec": 0.3, "idle_claim_timeout_sec": 1.0, "num_processes": 1},
 }
 
@@ -109,15 +110,18 @@ def test_it_says_so_once_keeps_the_result_and_goes_on(name: str, scene: Scene) -
     assert [line for line in scene.project.ledger() if line.endswith(f" {name}")] == [f"+ {name}", f"- {name}"]
 
 
-def test_the_password_is_nowhere(scene: Scene) -> None:
+def test_it_ends_cleanly_without_its_server_and_the_password_is_nowhere(scene: Scene) -> None:
     """Neither in what a process shows of itself, nor in what is stored, nor in what is said until the end."""
     runner = scene.project.runners[0]
     shown = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _belongs_to(path.parent, runner._process.pid)]
     assert len(shown) >= 2
-    assert runner.stop() == 0
     stored = [scene.admin.dump(key) or b"" for key in scene.admin.scan_iter(count=1000)]
     assert len(stored) > 5
+    assert scene.admin.hexists("{pynenc:kit}lea", "services"), "it has a role to give back"
+    scene.server.stop()
+    assert runner.stop() == 0
     said = scene.said()
+    assert "Traceback" not in said
     assert "stops: sigterm" in said
     assert not [where for where in (*shown, *stored, said.encode()) if SECRET.encode() in where]
 
