@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from pynenc_core.model import Change, InvocationRecord
-from pynenc_core.orchestration.executing.execution import Failure, RetryDecision
 from pynenc_core.plugins import PluginManager
+from pynenc_core.ports.retries import Failure, RetryDecision
 
 
 class PluginHooks:

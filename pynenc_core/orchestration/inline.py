@@ -8,7 +8,7 @@ from typing import Any
 
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.executing.coroutines import run_apart
-from pynenc_core.orchestration.executing.execution import decide_retry
+from pynenc_core.orchestration.executing.retrying import decide_retry
 from pynenc_core.orchestration.forked import SameProcess
 from pynenc_core.orchestration.registry import TaskDefinition
 

@@ -34,6 +34,7 @@ from pynenc_core.plugins.specs import (
     SerializerSpec,
     StateBackendSpec,
 )
+from pynenc_core.ports.retries import Failure, RetryDecision
 
 PROJECT = "pynenc"
 """The name of the pluggy project and of the entry-point group."""
@@ -150,8 +151,8 @@ class DecideRetryHook(Protocol):
     """Decides what follows a failure."""
 
     @hookspec(firstresult=True)
-    def pynenc_decide_retry(self, failure: object) -> object | None:
-        """Return a retry decision for `failure` (with its `invocation`, `exception`, `attempts`, `task`), or None for no opinion.
+    def pynenc_decide_retry(self, failure: Failure) -> RetryDecision | None:
+        """Return what follows `failure`, or None for no opinion.
 
         The first that is not None is taken, the core's rule last. One that raises is logged and passed over.
         """

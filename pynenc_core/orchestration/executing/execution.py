@@ -9,10 +9,8 @@ from typing import Any
 
 import attrs
 
-from pynenc_core.config import TaskSettings
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.base import PynencError
-from pynenc_core.errors.invocations import RetryError
 from pynenc_core.errors.runners import TaskCancelled, UnknownTaskError
 from pynenc_core.errors.serialization import PayloadDecodingError
 from pynenc_core.model import Change, Payload
@@ -20,48 +18,11 @@ from pynenc_core.orchestration.current import Job, current_context, current_runn
 from pynenc_core.orchestration.engine import Engine
 from pynenc_core.orchestration.executing.coroutines import run_coroutine
 from pynenc_core.orchestration.executing.interrupting import UserCode
+from pynenc_core.orchestration.executing.retrying import decide_retry
 from pynenc_core.orchestration.forked import SameProcess
 from pynenc_core.orchestration.registry import TaskDefinition
-from pynenc_core.ports.clock import SYSTEM_RANDOM
 from pynenc_core.ports.transitions import change, reason_of
 from pynenc_core.status import Status
-
-
-@attrs.frozen
-class Failure:
-    """What `pynenc_decide_retry` judges: a failed attempt."""
-
-    invocation_id: str
-    task_id: str
-    exception: BaseException
-    attempts: int
-    """Attempts that failed before this one."""
-    options: TaskSettings
-
-
-@attrs.frozen
-class RetryDecision:
-    """Whether to try again, and after how many seconds."""
-
-    again: bool
-    delay: float = 0.0
-
-
-def decide_retry(engine: Engine, definition: TaskDefinition, error: BaseException, attempts: int, invocation_id: str = "") -> RetryDecision:
-    """Return what follows a failed attempt: as the first plugin decides, else by the task's options."""
-    failure = Failure(invocation_id, definition.task_id, error, attempts, definition.options)
-    return engine.hooks.decide_retry(failure) or _default_decision(failure)
-
-
-def _default_decision(failure: Failure) -> RetryDecision:
-    options = failure.options
-    if failure.attempts >= options.max_retries or not isinstance(failure.exception, (RetryError, *options.retry_for)):
-        return RetryDecision(again=False)
-    asked = failure.exception.delay if isinstance(failure.exception, RetryError) else None
-    if asked is not None:
-        return RetryDecision(again=True, delay=asked)
-    delay = min(options.retry_delay_sec * options.retry_backoff**failure.attempts, options.retry_max_delay_sec)
-    return RetryDecision(again=True, delay=delay * (1 + options.retry_jitter * SYSTEM_RANDOM.uniform(-1, 1)))
 
 
 @attrs.define(eq=False)
@@ -129,6 +90,16 @@ class Execution:
         if definition is None:
             return self._set_aside(job, UnknownTaskError(job.record.invocation.task_id, self._engine.app_id))
         return self._failed(job, definition, error)
+
+    def crashed(self, job: Job, error: Exception) -> Change:
+        """Return the change for a job that an error of ours has left without an outcome: as if it had taken its worker down.
+
+        So it runs again, and not for ever.
+        """
+        crashes, most = job.record.state.crashes + 1, self._engine.orchestrator_settings.max_crashes
+        self._engine.logger.error("the executor failed at invocation %s, for the %d. time", job.invocation_id, crashes, exc_info=error)
+        through = (Status.QUARANTINED,) if crashes >= most else (Status.KILLED, Status.REROUTED)
+        return self._change(job, through, reason=f"the executor failed, {crashes} times by now: {reason_of(error)}", crashes=1)
 
     def _prepare(self, job: Job, runner: object, context: Context) -> Ready | Change:
         current_runner.set(runner)
@@ -207,6 +178,9 @@ class Execution:
             return self._cancelled(job)
         if decision.delay > 0:
             due = self._engine.state.now() + decision.delay
+            expires = job.record.invocation.expires
+            if expires is not None and due > expires:  # by then it would be cancelled, and nobody would learn of the error
+                return self._change(job, (Status.FAILED,), outcome=outcome, blobs=blobs, reason=reason, attempts=1)
             return self._change(job, (Status.RETRY, Status.SCHEDULED), due=due, reason=reason, attempts=1)
         return self._change(job, (Status.RETRY,), reason=reason, attempts=1)
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
-from pynenc_core.errors.backends import BackendUnavailableError
+from pynenc_core.errors.backends import BackendError, BackendUnavailableError
 from pynenc_core.model import Change, InvocationRecord, RunnerContext, Signal, SignalKind
 from pynenc_core.orchestration.current import Job, running_job
 from pynenc_core.orchestration.engine import Engine
@@ -201,13 +201,16 @@ class ThreadExecutor:
         return jobs
 
     def _ended(self, job: Job, make: Callable[[], Change | None], began: float) -> End:
-        """Return the end of a job with the outcome that `make` gives; where that raises, the job is handed back."""
+        """Return the end of a job with the outcome that `make` gives; where the store fails, the job is handed back."""
         outcome: Change | None = None
         try:
             outcome = make()
             self._pausing.finish(job)
-        except Exception:
-            self._engine.logger.exception("invocation %s is handed back after an error of the executor", job.invocation_id)
+        except BackendError:
+            self._engine.logger.exception("invocation %s is handed back after an error of its store", job.invocation_id)
+            self._courier.in_doubt = True
+        except Exception as error:  # noqa: BLE001 - whatever it is, the slot goes on with something else
+            outcome = self._execution.crashed(job, error)
             self._courier.in_doubt = True
         self._claiming.shortness.note(self._engine.clock.monotonic() - began)
         with job.lock:

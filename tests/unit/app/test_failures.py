@@ -9,6 +9,7 @@ import pytest
 
 from pynenc_core.errors.invocations import InvocationQuarantinedError, InvocationTimeoutError, RetryError
 from pynenc_core.errors.serialization import ResultEncodingError
+from pynenc_core.orchestration.codec import CallCodec
 from unit.app.running import Gate, app_of_its_own, eventually, runner_of, statuses, working_app
 
 
@@ -192,6 +193,69 @@ def test_what_is_due_after_a_short_delay_runs_without_anybody_asking() -> None:
             return len(runs)
 
         assert later().get_result(10) == 2
+
+
+def test_a_backoff_too_large_for_a_number_is_the_longest_delay() -> None:
+    with working_app() as app:
+
+        @app.task(max_retries=3, retry_for=(OSError,), retry_delay_sec=0.01, retry_backoff=1e300, retry_max_delay_sec=0.02)
+        def failing() -> None:
+            raise OSError("too large")
+
+        invocation = failing()
+        with pytest.raises(OSError, match="too large"):
+            invocation.get_result(10)
+        assert invocation.record.state.attempts == 4
+
+
+@pytest.mark.parametrize(("asked", "least"), [(float("inf"), 90.0), (float("nan"), 90.0), (-5.0, 0.0)])
+def test_a_time_that_is_none_is_not_slept(asked: float, least: float) -> None:
+    app = app_of_its_own()
+
+    @app.task(max_retries=1, retry_max_delay_sec=90.0)
+    def later() -> None:
+        raise RetryError(delay=asked)
+
+    invocation = later()
+    with runner_of(app):
+        eventually(lambda: invocation.record.state.attempts > 0)
+        state = invocation.record.state
+        assert (state.due or state.since) - state.since == pytest.approx(least, abs=1.0)
+
+
+def test_a_retry_that_would_come_too_late_is_not_waited_for() -> None:
+    with working_app() as app:
+
+        @app.task(max_retries=3, expires=60.0)
+        def later() -> None:
+            raise RetryError("the tide is out", delay=3600)
+
+        invocation = later()
+        with pytest.raises(RetryError, match="the tide is out"):
+            invocation.get_result(10)
+        assert (invocation.status, invocation.record.state.attempts) == ("FAILED", 1)
+
+
+def test_an_error_of_the_executor_is_charged_like_a_crash_and_does_not_go_on_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no longer whole")
+
+    runs: list[int] = []
+    with working_app() as app:
+        monkeypatch.setattr(CallCodec, "encode_error", fail)
+
+        @app.task
+        def wrong() -> None:
+            runs.append(1)
+            raise LookupError
+
+        invocation = wrong()
+        with pytest.raises(InvocationQuarantinedError, match="the executor failed, 3 times by now"):
+            invocation.get_result(10)
+        assert (len(runs), invocation.record.state.crashes, invocation.record.state.attempts) == (3, 3, 0)
+    assert "no longer whole" in caplog.text
 
 
 def test_a_shutdown_is_no_failed_attempt() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pynenc_core.model import Change, InvocationRecord
-from pynenc_core.orchestration.executing.execution import Failure, RetryDecision
 from pynenc_core.plugins import PluginManager, hookimpl
+from pynenc_core.ports.retries import Failure, RetryDecision
 from unit.app.running import app_of_its_own, eventually, runner_of
 
 Scope = AbstractContextManager[Any] | AbstractAsyncContextManager[Any] | None
