@@ -17,8 +17,9 @@ DISTRIBUTIONS = ("dramatiq", "redis")
 _WORKER = [sys.executable, "-m", "dramatiq", "dramatiq_jobs", "--processes", "2", "--threads"]
 WORKERS = {"2 processes": [[*_WORKER, "1"]], "2 x 8 threads": [[*_WORKER, "8"]]}
 
+PATIENT = os.environ["PEERS_REDIS"] + "?socket_timeout=150"  # redis-py gives up a blocking call after 5 s, and with it the wait
 broker = RedisBroker(url=os.environ["PEERS_REDIS"])
-broker.add_middleware(Results(backend=RedisBackend(url=os.environ["PEERS_REDIS"])))
+broker.add_middleware(Results(backend=RedisBackend(url=PATIENT)))
 dramatiq.set_broker(broker)
 
 

@@ -18,7 +18,8 @@ WORKERS = {
     "2 x 8 threads": [[*_WORKER, "--worker-type", "thread", "--workers", "8"]] * 2,
 }
 
-huey = RedisHuey("peers", url=os.environ["PEERS_REDIS"], notify_result=True)
+PATIENT = os.environ["PEERS_REDIS"] + "?socket_timeout=150"  # redis-py gives up a blocking call after 5 s, and with it the wait
+huey = RedisHuey("peers", url=PATIENT, notify_result=True)
 
 
 @huey.task()

@@ -16,7 +16,8 @@ DISTRIBUTIONS = ("rq", "redis")
 _POOL = [str(Path(sys.executable).with_name("rq")), "worker-pool", "--num-workers", "2", "--quiet", "--url", os.environ["PEERS_REDIS"]]
 WORKERS = {"2 processes": [[*_POOL, "--worker-class", "rq.worker.SimpleWorker"]], "a process for each task": [_POOL]}
 
-queue = Queue(connection=Redis.from_url(os.environ["PEERS_REDIS"], socket_timeout=None))  # who waits for a result blocks
+PATIENT = os.environ["PEERS_REDIS"] + "?socket_timeout=150"  # redis-py gives up a blocking call after 5 s, and with it the wait
+queue = Queue(connection=Redis.from_url(PATIENT))
 
 
 def nothing(n: int) -> list[float]:

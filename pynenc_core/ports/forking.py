@@ -88,7 +88,7 @@ class ForkServer:
     def __init__(self, command: Callable[[], tuple[Sequence[str], bytes]], given_up: Callable[[], bool]) -> None:
         """`command` returns how to start the server, and the line to send to it first, which says what to load.
 
-        Nobody waits for an answer of the server any more when `given_up` says so.
+        Nobody waits for an answer of the server any more when `given_up` says so, which it then says for ever.
         """
         self._command = command
         self._given_up = given_up
@@ -151,6 +151,8 @@ class ForkServer:
     def _take(self, patience: float | None) -> ForkedProcess | None:
         """Return what the server has forked, None where it says that it is ready. A bad reply ends it: no other counts any more."""
         reply = self._reply(patience)
+        if reply is None:  # who has given up asks for nothing more; what was forked before has its grace, so the server stays
+            raise OSError("it is not waited for any more")
         if isinstance(reply, ForkedProcess):
             return reply
         if reply.ready:
@@ -160,14 +162,15 @@ class ForkServer:
             raise PreloadRefusedError(reply.refused)
         raise OSError(reply.failed or "the server that forks workers has ended")
 
-    def _reply(self, patience: float | None) -> _Reply:
+    def _reply(self, patience: float | None) -> _Reply | None:
+        """Return what the server says next; None when the runner has given up."""
         deadline = None if patience is None else time.monotonic() + patience
         while not self._given_up():
             with contextlib.suppress(Empty):
                 return self._replies.get(timeout=_LOOK)
             if deadline is not None and time.monotonic() > deadline:
                 return ForkReport(failed=_SILENT)
-        return ForkReport(failed="it is not waited for any more")
+        return None
 
     def _listen(self, control: socket.socket, replies: SimpleQueue[_Reply]) -> None:
         forked: dict[int, ForkedProcess] = {}

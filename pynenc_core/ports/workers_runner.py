@@ -81,7 +81,8 @@ class WorkersRunner(BaseRunner):
             worker = self._start(context)
         except OSError as error:
             self._starts.failed()
-            self.logger.error("runner %s cannot start a worker (%s); it tries again", self.runner_id, error)  # noqa: TRY400 - no defect of ours
+            if not self.stops_asked:
+                self.logger.error("runner %s cannot start a worker (%s); it tries again", self.runner_id, error)  # noqa: TRY400 - no defect of ours
             return None
         self._workers.append(worker)
         self._register_new_child_runner_context(worker.context)

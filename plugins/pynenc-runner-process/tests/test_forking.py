@@ -43,6 +43,14 @@ def die(signum: int) -> None:
     """End by a signal."""
     signal.raise_signal(signum)  # to this thread: of one sent to the process the thread may well see nothing until it has returned
 '''
+UNTIL = """
+
+@app.task
+def until(name: str) -> str:
+    while not (FOLDER / name).exists():
+        threading.Event().wait(0.01)
+    return name
+"""
 HAZARDS = (
     HEADER
     + '''
@@ -185,6 +193,23 @@ def test_a_server_that_stands_still_is_replaced_and_nothing_runs_twice(projects:
         eventually(lambda: not psutil.pid_exists(server), "the end of the server that stood still", START)
         assert {each.record.state.crashes for each in invocations} <= {0, 1}
         assert len({child.pid for child in runner.children() if child.alive}) <= 4
+
+
+def test_a_stop_while_a_process_is_asked_for_leaves_the_others_their_grace(projects: MakeProject) -> None:
+    project = projects(HEADER + UNTIL, num_processes=3, grace_period_sec=2 * START)
+    with project.running() as runner:
+        _, _, server = project.jobs.whoami(1).get_result(START)
+        runs = project.jobs.until("gate")
+        eventually(lambda: runs.status is Status.RUNNING, "it to run", START)
+        os.kill(server, signal.SIGSTOP)
+        project.jobs.whoami.parallelize([(number,) for number in range(4)])  # more than there are processes ready for
+        eventually(runner._forks._lock.locked, "another process to be asked for", START)
+        runner.stop_runner_loop()
+        eventually(lambda: not runner._forks._lock.locked(), "it to be given up", START)
+        os.kill(server, signal.SIGCONT)
+        (project.folder / "gate").touch()
+    assert runs.get_result(START) == "gate"
+    assert (runs.record.state.crashes, runs.record.state.interruptions) == (0, 0)
 
 
 def test_a_runner_stops_although_its_server_stands_still(projects: MakeProject) -> None:
