@@ -58,13 +58,18 @@ def _sqlite_size(url: str, _app_id: str) -> Mapping[str, int]:
 
 
 _COUNT = """
-local bytes, keys = 0, redis.call('KEYS', ARGV[1])
-for _, key in ipairs(keys) do bytes = bytes + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) end
-return 'keys=' .. #keys .. ' bytes=' .. bytes
+local found, text = {}, ''
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+    local kind = string.match(key, '}([^:]*)')
+    found[kind] = (found[kind] or 0) + redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0)
+end
+for kind, bytes in pairs(found) do text = text .. kind .. '=' .. bytes .. ' ' end
+return text
 """
 
 
 def _redis_size(url: str, app_id: str) -> Mapping[str, int]:
+    """Return the bytes that each kind of key takes."""
     port = urlsplit(url).port
     assert port is not None
     found = re.findall(r"(\w+)=(\d+)", command(port, "EVAL", _COUNT, "0", "{pynenc:" + app_id + "}*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import pytest
@@ -16,6 +17,7 @@ from pynenc_testkit.stores import eventually
 BATCH = 500
 KEPT = 1.0
 """Seconds that a final invocation is kept."""
+logger = logging.getLogger(__name__)
 SECTIONS: Mapping[str, Mapping[str, object]] = {
     "orchestrator": {**PROFILE["orchestrator"], "auto_final_invocation_purge_hours": KEPT / 3600}
 }
@@ -28,11 +30,16 @@ def test_finished_tasks_leave_nothing(scenario: MakeScenario, store: str, tasks:
         count = int(tasks * it.store.share)
         host = it.fleet.start(it.runner, 2)
         run_and_forget(it, 100)
+        services = it.project.app.state_backend.list_values
+        eventually(lambda: "purging" in dict(services("service_execution")), "a note of the purge")  # it stays
         before = it.store.size(it.project.url, it.project.app.app_id)
         run_and_forget(it, count)
         baseline = {name: size * 1.01 for name, size in before.items()}
-        eventually(lambda: not grown(it, baseline), f"the size from before: {before}", 30.0)
-        after = it.store.size(it.project.url, it.project.app.app_id)
+        try:
+            eventually(lambda: not grown(it, baseline), f"the size from before, {before},", 30.0)
+        finally:
+            after = it.store.size(it.project.url, it.project.app.app_id)
+            logger.info("what is stored: %s", after)
         assert host.stop() == 0
         it.conclude(leaked=it.fleet.leaked(), tasks=count, before=before, after=after)
 
