@@ -14,10 +14,10 @@ from redis import Redis
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_testkit.contracts.subject import fresh_place
 from pynenc_testkit.projects import START, Project, make_project
+from pynenc_testkit.refusals import SECRET
 from pynenc_testkit.servers.redis import RedisServer, free_port
 from pynenc_testkit.stores import eventually
 
-SECRET = "tOpSeCrEt"  # noqa: S105 - that it is a secret is the point
 WAITS, GOES_ON = "results wait for the store", "results reach the store"
 SETTINGS = {
     "runner_cls": "persistent-process",

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import logging
-import pickle
 import re
 import socket
-import sys
 import threading
-import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,21 +17,15 @@ import pytest
 from redis import Redis
 
 from pynenc_backend_redis.state_backend import RedisStateBackend
-from pynenc_core import Pynenc
-from pynenc_core.cli import EarlyStop
-from pynenc_core.cli.program import run
 from pynenc_core.errors.backends import BackendUnavailableError, StoreCorruptError
-from pynenc_core.errors.base import PynencError
 from pynenc_core.errors.configuration import InvalidSettingError
 from pynenc_testkit.clock import ManualClock
+from pynenc_testkit.refusals import SECRET, add_of_the_module, app_of_a_module, command, everybody_is_refused
 from pynenc_testkit.samples import new, submit
 from pynenc_testkit.servers.redis import RedisServer, free_port
 from pynenc_testkit.servers.redis_sets import RedisTLS
 from pynenc_testkit.stores import Background, KitApp, Store, open_installed
 
-SECRET = "tOpSeCrEt"  # noqa: S105 - that it is a secret is the point
-MODULE = "troubled_app"
-_numbers = itertools.count(1)
 # redis-py before 6 leaves the socket of a connect that failed to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
@@ -146,52 +136,9 @@ def seen(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -
     gc.collect()
 
 
-def app_at(url: str) -> Pynenc:
-    app = Pynenc(url, app_id=f"troubled-{next(_numbers)}")
-    module = types.ModuleType(MODULE)
-    module.app = app  # type: ignore[attr-defined] # as a user's module has it
-
-    def add(x: int, y: int) -> int:
-        return x + y
-
-    add.__module__, add.__qualname__ = MODULE, "add"
-    module.add = app.task(add)  # type: ignore[attr-defined] # likewise
-    sys.modules[MODULE] = module
-    return app
-
-
-def command(*words: str) -> int:
-    return run(["--app", f"{MODULE}:app", *words], EarlyStop())
-
-
-def all_refuse(url: str, error: type[PynencError], says: str, look: Callable[[], str]) -> None:
-    """Make sure that who enqueues, who asks for a result, and the doctor are told the same, and that no secret is in it."""
-    app = app_at(url)
-    asks: list[Callable[[], object]] = [
-        lambda: sys.modules[MODULE].add(1, 2),
-        lambda: app.get_invocation("01J00000000000000000000000").result,
-        app.purge,
-    ]
-    for ask in asks:
-        with pytest.raises(PynencError) as refused:
-            ask()
-        assert type(refused.value) is error
-        assert re.search(says, str(refused.value)), str(refused.value)
-        travelling = pickle.dumps(refused.value)
-        assert str(pickle.loads(travelling)) == str(refused.value)  # noqa: S301 - it is our own
-        assert SECRET.encode() not in travelling
-        assert SECRET not in f"{refused.value!r} {refused.value} {refused.value.fields()}"
-    assert command("doctor") == 1
-    assert command("config", "show", "--origin") == 0
-    told = look()
-    assert re.search(rf"wrong +store +.*{says}", told), told
-    assert "Traceback" not in told
-    app.close()
-
-
 @pytest.mark.parametrize("name", REFUSED)
 def test_everybody_is_told_the_same_and_no_secret(name: str, ports: dict[str, object], seen: Callable[[], str]) -> None:
-    all_refuse(REFUSED[name].url.format(**ports), BackendUnavailableError, REFUSED[name].says, seen)
+    everybody_is_refused(REFUSED[name].url.format(**ports), BackendUnavailableError, REFUSED[name].says, seen)
 
 
 @pytest.mark.parametrize(
@@ -208,18 +155,18 @@ def test_everybody_is_told_the_same_and_no_secret(name: str, ports: dict[str, ob
     ],
 )
 def test_a_url_that_cannot_be_meant_is_told_without_its_secret(url: str, says: str, seen: Callable[[], str]) -> None:
-    all_refuse(url.format(secret=SECRET), InvalidSettingError, says, seen)
+    everybody_is_refused(url.format(secret=SECRET), InvalidSettingError, says, seen)
 
 
 def test_certificates(encrypted: RedisTLS, tmp_path: Path, seen: Callable[[], str]) -> None:
     bare = encrypted.url.partition("?")[0]
-    all_refuse(bare, BackendUnavailableError, r"its certificate is not trusted .*\?ssl_ca_certs=", seen)
+    everybody_is_refused(bare, BackendUnavailableError, r"its certificate is not trusted .*\?ssl_ca_certs=", seen)
     elsewhere = encrypted.url.replace("127.0.0.1", "127.1")  # a name for the same address
-    all_refuse(elsewhere, BackendUnavailableError, "made out to another name", seen)
+    everybody_is_refused(elsewhere, BackendUnavailableError, "made out to another name", seen)
     junk = tmp_path / "junk.pem"
     junk.write_text("no certificate")
-    all_refuse(f"{bare}?ssl_ca_certs={junk}", BackendUnavailableError, "its authority cannot be read", seen)
-    all_refuse(f"redis://127.0.0.1:{encrypted.tls_port}", BackendUnavailableError, "look at host, port and TLS in the URL", seen)
+    everybody_is_refused(f"{bare}?ssl_ca_certs={junk}", BackendUnavailableError, "its authority cannot be read", seen)
+    everybody_is_refused(f"redis://127.0.0.1:{encrypted.tls_port}", BackendUnavailableError, "look at host, port and TLS in the URL", seen)
 
 
 @pytest.mark.parametrize("version", ["6.0.16", "5.0"])
@@ -234,13 +181,16 @@ def test_a_server_that_is_too_old(version: str, seen: Callable[[], str]) -> None
 
     with socket.create_server(("127.0.0.1", 0)) as old:
         _serve(old, answer)
-        all_refuse(f"redis://127.0.0.1:{old.getsockname()[1]}", BackendUnavailableError, f"its version is {version}; use Redis 6.2", seen)
+        everybody_is_refused(
+            f"redis://127.0.0.1:{old.getsockname()[1]}", BackendUnavailableError, f"its version is {version}; use Redis 6.2", seen
+        )
 
 
 def test_a_server_that_keeps_to_itself_how_it_is_set(guarded: RedisServer, seen: Callable[[], str]) -> None:
     """Managed servers forbid CONFIG, and some users may not even ask for INFO: then the version comes from HELLO."""
-    app = app_at(f"redis://cautious:{SECRET}@127.0.0.1:{guarded.port}")
-    assert sys.modules[MODULE].add(1, 2).status == "REGISTERED"
+    app = app_of_a_module(f"redis://cautious:{SECRET}@127.0.0.1:{guarded.port}")
+    add_of_the_module(1, 2)
+    assert app.orchestrator.count_invocations() == 1
     assert "this user may not ask for INFO" in seen()
     app.purge()
     app.close()
@@ -248,10 +198,9 @@ def test_a_server_that_keeps_to_itself_how_it_is_set(guarded: RedisServer, seen:
 
 def test_the_rights_that_errors_name_are_enough(guarded: RedisServer, seen: Callable[[], str]) -> None:
     """They do without CONFIG."""
-    app = app_at(f"redis://advised:{SECRET}@127.0.0.1:{guarded.port}")
-    invocation = sys.modules[MODULE].add(1, 2)
+    app = app_of_a_module(f"redis://advised:{SECRET}@127.0.0.1:{guarded.port}")
+    add_of_the_module(1, 2)
     assert app.orchestrator.count_invocations() == 1
-    assert invocation.history
     said = seen()
     assert "appendonly no" in said
     assert "may not" not in said
@@ -316,7 +265,8 @@ def test_a_format_that_is_no_number(fine: Opened) -> None:
 
 
 def test_a_cluster_that_is_down() -> None:
-    server = RedisServer("--cluster-enabled", "yes")
+    low = next(port for port in iter(free_port, 0) if port < 55_000)  # the nodes of a cluster talk on one 10,000 above
+    server = RedisServer("--cluster-enabled", "yes", port=low)
     store = open_installed(KitApp("down", f"redis+cluster://127.0.0.1:{server.port}", ManualClock(ticking=True)))
     with pytest.raises(BackendUnavailableError, match="its cluster is not complete; look at CLUSTER INFO"):
         store.state.prepare()

@@ -55,7 +55,7 @@ def locate(app: StoreView, part: str) -> Place:
         raise InvalidSettingError("mongo", "url", _problem(error), shown) from None
     name = str(parsed.get("database") or path or "pynenc")
     if "." in name or parsed.get("collection"):
-        problem = f"{path!r} names a collection; name a database only"
+        problem = _FORM if "@" in path else f"{path!r} names a collection; name a database only"  # or a part of a password
         raise InvalidSettingError("mongo", "url", problem, shown)
     options = {name.lower(): value for name, _, value in (each.partition("=") for each in url.partition("?")[2].split("&"))}
     readable = re.sub(r"[^A-Za-z0-9]", "_", app.app_id)[:24]

@@ -38,7 +38,9 @@ def translated(error: Exception, store: str) -> BackendError:
     """Return the error of the ports that stands for what the driver raised."""
     if isinstance(error, BackendError):
         return error
-    said, code = _short(error), getattr(error, "code", None)
+    details = getattr(error, "details", None)
+    code = getattr(error, "code", None) or (details.get("code") if isinstance(details, dict) else None)  # "not primary" has it there
+    said = _short(error)
     for telling, problem, remedy in _TELLING:
         if telling in str(error):
             return BackendUnavailableError(store, f"{problem} ({said})", remedy)
