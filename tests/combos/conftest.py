@@ -8,6 +8,7 @@ OF_SOME_PAIRS: dict[str, set[str | None]] = {
     "test_redis_places.py": {None, "persistent-process-over-redis"},
     "test_redis_troubles.py": {None, "persistent-process-over-redis"},
     "test_refused.py": {None},
+    "test_split_crashes.py": {None},
     "test_split_pairs.py": {None},
 }
 """The pairs for which a module is collected; None is a run about all. What is not named here asks the same of every pair."""

@@ -9,16 +9,22 @@ import pytest
 
 from pynenc_testkit.contracts.subject import fresh_place
 from pynenc_testkit.projects import FAST, START, Project, make_project
+from pynenc_testkit.servers.mongo import mongo_server
 from pynenc_testkit.servers.redis import redis_url
 
-PAIRS = (("redis", "sqlite"), ("sqlite", "redis"))
+LONG = (("mongo", "redis"), ("sqlite", "mongo"))
+PAIRS = (
+    *(("redis", "sqlite"), ("sqlite", "redis"), ("redis", "mongo"), ("mongo", "sqlite")),
+    *(pytest.param(pair, marks=pytest.mark.full, id="-".join(pair)) for pair in LONG),
+)
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)
 def project(request: pytest.FixtureRequest) -> Iterator[Project]:
     broker, state = request.param
     with fresh_place("{folder}") as folder:
-        stores = {"redis": {"url": redis_url()}, "sqlite": {"path": f"{folder}/jobs.db"}}
+        urls = {"redis": redis_url, "mongo": lambda: f"{mongo_server()}/{Path(folder).name}"}
+        stores = {name: {"url": urls[name]()} if name in urls else {"path": f"{folder}/jobs.db"} for name in (broker, state)}
         parts = {"app_id": Path(folder).name, "url": "", "broker_cls": broker, "state_backend_cls": state}
         settings = {**FAST, **parts, **stores, "runner_cls": "persistent-process", "runner": {**FAST["runner"], "num_processes": 2}}
         made = make_project(Path(folder), "", settings)

@@ -12,6 +12,7 @@ from pynenc_testkit.contracts import (
     PublicRecordsContract,
     RemoteContract,
     SharedBrokerContract,
+    SplitContract,
     StateContract,
     StateMachineContract,
 )
@@ -29,6 +30,10 @@ class TestState(_Void, StateContract):
 
 
 class TestDispatcher(_Void, DispatcherContract):
+    pass
+
+
+class TestSplit(_Void, SplitContract):
     pass
 
 

@@ -16,10 +16,12 @@ from pynenc_testkit.contracts import (
     PluginContract,
     RemoteContract,
     SharedBrokerContract,
+    SplitContract,
     StateContract,
     StateMachineContract,
 )
 from pynenc_testkit.contracts.public_records import PublicRecordsContract
+from pynenc_testkit.contracts.split import apart
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 CHOKES = ("pynenc_backend_mongo.database:Database.call",)
@@ -68,6 +70,15 @@ class TestState(Mongo, StateContract):
 
 class TestDispatcher(Mongo, DispatcherContract):
     pass
+
+
+class TestSplit(Mongo, SplitContract):
+    """Broker and records as if they were in different places."""
+
+    schedules: ClassVar[int] = 5
+
+    def open_store(self, app: KitApp) -> Store:
+        return apart(super().open_store(app))
 
 
 class TestStateMachine(Mongo, StateMachineContract):

@@ -22,10 +22,12 @@ from pynenc_testkit.contracts import (
     PluginContract,
     RemoteContract,
     SharedBrokerContract,
+    SplitContract,
     StateContract,
     StateMachineContract,
 )
 from pynenc_testkit.contracts.public_records import PublicRecordsContract
+from pynenc_testkit.contracts.split import apart
 from pynenc_testkit.servers.redis import redis_url
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
@@ -149,6 +151,15 @@ class TestState(RedisSubject, StateContract):
 
 class TestDispatcher(RedisSubject, DispatcherContract):
     pass
+
+
+class TestSplit(RedisSubject, SplitContract):
+    """Broker and records as if they were in different places."""
+
+    schedules: ClassVar[int] = 5
+
+    def open_store(self, app: KitApp) -> Store:
+        return apart(super().open_store(app))
 
 
 class TestStateMachine(RedisSubject, StateMachineContract):

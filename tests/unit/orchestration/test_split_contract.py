@@ -15,15 +15,10 @@ from pynenc_core.model import Ask, ClaimReply
 from pynenc_core.orchestration.split import SplitDispatcher
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
-from pynenc_testkit.contracts.awaiting import AwaitRules
-from pynenc_testkit.contracts.races import DispatcherRaceRules
-from pynenc_testkit.contracts.settling import LimitRules, SettleRules
+from pynenc_testkit.contracts import SplitContract
 from pynenc_testkit.contracts.subject import Opener
-from pynenc_testkit.contracts.submitting import ClaimRules, SubmitRules
 from pynenc_testkit.samples import batch, change, claim, ids, limits, new, record, running, state, submit
-from pynenc_testkit.stores import PATIENCE, KitApp, Raw, Store, verbs_of
-
-BARE_MARK = "a pause through the dispatcher moves what it awaits in the queue; a bare mark is known to the records alone"
+from pynenc_testkit.stores import KitApp, Raw, Store, verbs_of
 
 
 class _NoRaw:
@@ -40,8 +35,8 @@ class _NoRaw:
         del number
 
 
-class SplitContract(SubmitRules, ClaimRules, SettleRules, LimitRules, AwaitRules, DispatcherRaceRules):
-    """All of the dispatcher's contract but being whole when it is cut short: there `republish` has to help."""
+class Split(SplitContract):
+    """The split dispatcher over stores whose verbs are single steps."""
 
     schedules: ClassVar[int] = 20
     silence: ClassVar[float] = 0.01
@@ -53,20 +48,8 @@ class SplitContract(SubmitRules, ClaimRules, SettleRules, LimitRules, AwaitRules
     def raw(self, place: str) -> Raw:
         return _NoRaw(place)
 
-    @pytest.mark.xfail(strict=True, reason=BARE_MARK)
-    def test_a_boost_moves_a_waiting_one_forward(self, store: Store, other: Store) -> None:
-        super().test_a_boost_moves_a_waiting_one_forward(store, other)
 
-    def test_a_pause_wakes_who_takes_awaited_work_only(self, store: Store, other: Store) -> None:
-        submit(store, new("a", rank=1.0), new("b", rank=2.0))
-        parent = running(store)
-        assert ids(claim(store, limit=2, awaited_only=True)) == []
-        other.dispatcher.settle([change(parent, Status.PAUSED, awaits=("b",), boost=0.5)])
-        assert store.dispatcher.await_work(("default",), PATIENCE)
-        assert ids(claim(store, limit=2, awaited_only=True)) == ["b"]
-
-
-class TestMemoryQueue(SplitContract):
+class TestMemoryQueue(Split):
     """The queue of one process beside the records of one process."""
 
     url: ClassVar[str] = "memory://{name}"
@@ -78,7 +61,7 @@ class TestMemoryQueue(SplitContract):
         return Store(app, broker, state, SplitDispatcher(broker, state))
 
 
-class TestSQLiteQueue(SplitContract):
+class TestSQLiteQueue(Split):
     """A queue in a file beside the records of one process."""
 
     url: ClassVar[str] = "sqlite:///{folder}/queue.db"

@@ -10,11 +10,11 @@ import attrs
 from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
+from pynenc_backend_mongo.settings import MongoSettings
 from pynenc_core.errors.configuration import InvalidSettingError
 from pynenc_core.ports.runtime import StoreView
 from pynenc_core.redaction import redact_url
 
-DEFAULT_URL = "mongodb://localhost/pynenc"
 _LONGEST = 200
 
 
@@ -41,7 +41,7 @@ _FORM = "write it as mongodb://user:password@host:port/database?options"
 
 def locate(app: StoreView, part: str) -> Place:
     """Return where an app stores. Raises InvalidSettingError for a URL that cannot be used."""
-    url = app.store_url(part) or DEFAULT_URL
+    url = app.store_url(part) or app.section(MongoSettings).url
     shown = _shown(url)
     store = f"MongoDB store {shown}"
     hosts, _, path = url.partition("://")[2].partition("?")[0].partition("/")

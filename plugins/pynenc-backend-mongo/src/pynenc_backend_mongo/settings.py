@@ -16,6 +16,7 @@ class MongoSettings(SettingsSection):
 
     section: ClassVar[str] = "mongo"
 
+    url: str = setting("mongodb://localhost/pynenc", "server and database, where the app's URL does not name them: beside another backend")
     write_concern: str = setting("majority", "how many members have a write before it counts: `majority` or a number; `w` in the URL wins")
     timeout_sec: Annotated[float, Meta(gt=0)] = setting(
         5.0, "seconds to look for a usable server when connecting; `serverSelectionTimeoutMS` in the URL wins"

@@ -13,6 +13,7 @@ from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.contracts.remote import RemoteContract
 from pynenc_testkit.contracts.reports import ShutdownReportContract
 from pynenc_testkit.contracts.runners import RunnerContract
+from pynenc_testkit.contracts.split import SplitContract
 from pynenc_testkit.contracts.state import StateContract
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RunnerContract",
     "SharedBrokerContract",
     "ShutdownReportContract",
+    "SplitContract",
     "StateContract",
     "StateMachineContract",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pynenc_core.model import Mark
 from pynenc_core.status import Status
 from pynenc_testkit.contracts.subject import Opener, StorageSubject
 from pynenc_testkit.samples import (
@@ -120,9 +119,11 @@ class ClaimRules(StorageSubject):
         submit(store, new("g", queue="slow", rank=-11.0))
         assert ids(claim(other, limit=9, queues=("fast", "slow"))) == ["c", "b", "g"]
 
-    def test_a_boost_moves_a_waiting_one_forward(self, store: Store, other: Store) -> None:
+    def test_a_pause_moves_what_it_awaits_forward_and_never_back(self, store: Store, other: Store) -> None:
+        parents = [running(other), running(other)]
         submit(store, new("a", rank=1.0), new("b", rank=2.0), new("c", rank=3.0))
-        other.state.mark([Mark(invocation_id="c", boost=0.5), Mark(invocation_id="b", boost=2.5)])
+        for parent, (awaited, boost) in zip(parents, (("c", 0.5), ("b", 2.5)), strict=True):
+            other.dispatcher.settle([change(parent, Status.PAUSED, awaits=(awaited,), boost=boost)])
         assert ids(claim(store, limit=3)) == ["c", "a", "b"]
 
     def test_each_claim_has_a_higher_number_whatever_its_reason(self, store: Store) -> None:
