@@ -13,6 +13,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import pymongo
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
@@ -25,9 +26,11 @@ from pynenc_backend_mongo.settings import MongoSettings
 from pynenc_backend_mongo.state_backend import MongoStateBackend
 from pynenc_core.errors.backends import BackendUnavailableError
 from pynenc_core.errors.configuration import InvalidSettingError
+from pynenc_core.model import Payload
+from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.durability import in_child
-from pynenc_testkit.samples import claim, finish, found, history, ids, new, running, submit
+from pynenc_testkit.samples import blob, change, claim, finish, found, history, ids, limits, new, running, submit
 from pynenc_testkit.servers.mongo import free_port, mongo_server, start_mongo
 from pynenc_testkit.servers.proxy import Proxy
 from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually, open_installed
@@ -260,6 +263,23 @@ class TestHealth:
         lines = report("examined")
         assert [set(line) for line in lines] == [{"name", "ok", "detail"}] * 2
         assert all("127.0.0.1" in str(line["name"]) for line in lines)
+
+
+def test_nothing_is_left_of_finished_tasks_when_their_time_is_over(opened: Opener, url: str) -> None:
+    store, content = opened(), blob(b"x" * 5000, ttl=1.0)
+    for _ in range(2):
+        submit(store, *[new(limits=limits("k", 99), unique_key=f"u{number}") for number in range(30)], blobs=(content,))
+        held = claim(store, limit=30, start=30).claimed
+        ends = [change(each, Status.SUCCESS, outcome=Payload(b"1"), blobs=(content,), outbox=("x",)) for each in held]
+        assert store.dispatcher.settle(ends).refused == (None,) * 30
+    store.app.clock.advance(2 * 3600.0)  # answers to batches are kept for one
+    assert store.state.sweep(store.state.now()).invocations == 60
+    with pymongo.MongoClient[dict[str, Any]](url) as client:
+        database = client.get_default_database()
+        left = {
+            name.rpartition("_")[2]: count for name in database.list_collection_names() if (count := database[name].count_documents({}))
+        }
+    assert left == {"meta": 1}, "its format number"
 
 
 def test_who_waits_looks_again_after_a_tenth_of_its_wait() -> None:

@@ -93,17 +93,18 @@ class TestForgetting:
         assert mine == {"cmdstat_evalsha": 2 * count}
         store.close()
 
-    def test_nothing_is_left_of_finished_tasks(self, server: RedisServer) -> None:
+    @pytest.mark.parametrize("tasks", [1000, pytest.param(20_000, marks=pytest.mark.full)])
+    def test_nothing_is_left_of_finished_tasks(self, server: RedisServer, tasks: int) -> None:
         store, content = opened(server.url), blob(b"x" * 5000, ttl=0.01)
         keys = raw(server).dbsize()
-        for _ in range(4):
+        for _ in range(tasks // 250):
             made = [new(limits=limits("k", 999), unique_key=f"u{number}") for number in range(250)]
             submit(store, *made, blobs=(content,))
             held = claim(store, limit=250, start=250).claimed
             changes = [change(each, Status.SUCCESS, outcome=Payload(b"1"), blobs=(content,), outbox=("x",)) for each in held]
             assert set(store.dispatcher.settle(changes).refused) == {None}
         store.lapse(1)
-        assert store.state.sweep(store.state.now(), limit=5000).invocations == 1000
+        assert store.state.sweep(store.state.now(), limit=2 * tasks).invocations == tasks
         left = [key for key in raw(server).scan_iter(count=1000) if b"idl:" not in key]
         assert len(left) == keys, left
         store.close()

@@ -63,7 +63,8 @@ def locate(app: StoreView, part: str) -> Place:
         problem = "readPreference must be primary: another member does not know yet what was written last"
         raise InvalidSettingError("mongo", "url", problem, shown)
     digest = hashlib.blake2b(app.app_id.encode(), digest_size=5).hexdigest()
-    selection = int(options.get("serverselectiontimeoutms", "0")) / 1000
+    selection_ms = options.get("serverselectiontimeoutms", "")
+    selection = int(selection_ms) / 1000 if selection_ms.isdigit() else 0.0  # else the driver says what is wrong with it
     return Place(url, store, name, f"pynenc_{readable}_{digest}", frozenset(options), options.get("w", ""), selection)
 
 
