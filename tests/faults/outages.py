@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sqlite3
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
+import pymongo
 import pytest
+from pymongo.errors import AutoReconnect
 
-from pynenc_testkit.servers.mongo import MongoServer
+from pynenc_testkit.servers.mongo import MongoServer, mongo_server
 from pynenc_testkit.servers.proxy import Proxy
 from pynenc_testkit.servers.redis import RedisServer
 from pynenc_testkit.servers.redis_sets import RedisSentinel, command
@@ -44,6 +47,7 @@ class Outage:
     said: str = ""
     """What callers are told meanwhile; empty where they only wait."""
     sections: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict[str, Mapping[str, object]])
+    marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
 class Server(Protocol):
@@ -143,6 +147,23 @@ def _failover(servers: RedisSentinel) -> Generator[None]:
     eventually(lambda: promoted in command(servers.port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"), "a new primary", 30.0)
 
 
+@contextmanager
+def _replica_set() -> Generator[Place]:
+    """Take a database of the replica set that the environment names."""
+    url = f"{mongo_server()}/faults_{secrets.token_hex(4)}"
+    yield Place(url, lambda: _step_down(url))
+
+
+@contextmanager
+def _step_down(url: str) -> Generator[None]:
+    """Let the primary step down; at the end there is one again."""
+    with pymongo.MongoClient[dict[str, Any]](url) as client:
+        with suppress(AutoReconnect):  # older ones close the connection instead of an answer
+            client.admin.command("replSetStepDown", 10, force=True)
+        yield
+        eventually(lambda: client.primary, "a new primary", 60.0)
+
+
 def _redis() -> Server:
     return RedisServer(*PERSISTENT)
 
@@ -166,10 +187,14 @@ OUTAGES: Mapping[str, Outage] = {
     "mongo-killed": _over_mongo(lambda _: _served(MongoServer, "/jobs", killed), "no server answers|refused|closed"),
     "mongo-paused": _over_mongo(lambda _: _served(MongoServer, "/jobs", paused)),
     "mongo-refused": _over_mongo(lambda _: _behind(MongoServer, "/jobs", Proxy.refusing), "no server answers|closed|reset"),
+    "mongo-stepdown": Outage("mongo", lambda _: _replica_set(), marks=(pytest.mark.needs_mongod,)),
     "mongo-stalled": _over_mongo(lambda _: _behind(MongoServer, "/jobs", Proxy.stalled)),
 }
 
 
 def outages(*quick: str) -> pytest.MarkDecorator:
     """Return what gives a test each outage: `make test` runs it with the ones named first, `nox -s faults` with all."""
-    return pytest.mark.parametrize("outage", [name if name in quick else pytest.param(name, marks=pytest.mark.full) for name in OUTAGES])
+    found = [
+        pytest.param(name, marks=outage.marks if name in quick else (pytest.mark.full, *outage.marks)) for name, outage in OUTAGES.items()
+    ]
+    return pytest.mark.parametrize("outage", found)

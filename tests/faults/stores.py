@@ -96,7 +96,7 @@ MONGO = Store(
     "{mongo}/{name}",
     ("pynenc_backend_mongo.database:Database.call",),
     _mongo_size,
-    calls=80,
+    calls=30,
     sections={"mongo": {"reply_timeout_sec": 60.0}},
     share=0.2,
 )
