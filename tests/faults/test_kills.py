@@ -148,7 +148,7 @@ def test_random_workers_killed_all_the_time(scenario: MakeScenario, runner: str,
             tasks=int(8000 * it.store.share * (0.25 if it.kind.forks else 1.0)),
             length=0.01,
             seconds=20.0,
-            timeout=900.0 if it.kind.forks else 120.0,
+            timeout=600.0,
         )
 
 
