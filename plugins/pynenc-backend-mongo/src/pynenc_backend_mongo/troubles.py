@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 from pymongo import errors as driver
 
 from pynenc_core.errors.backends import BackendError, BackendUnavailableError
@@ -38,9 +41,7 @@ def translated(error: Exception, store: str) -> BackendError:
     """Return the error of the ports that stands for what the driver raised."""
     if isinstance(error, BackendError):
         return error
-    details = getattr(error, "details", None)
-    code = getattr(error, "code", None) or (details.get("code") if isinstance(details, dict) else None)  # "not primary" has it there
-    said = _short(error)
+    said, code = _short(error), _code(error)
     for telling, problem, remedy in _TELLING:
         if telling in str(error):
             return BackendUnavailableError(store, f"{problem} ({said})", remedy)
@@ -60,6 +61,13 @@ def translated(error: Exception, store: str) -> BackendError:
     else:  # the driver stumbled over a reply
         problem, remedy = f"what answers there does not speak MongoDB's protocol ({type(error).__name__})", "look at host and port"
     return BackendUnavailableError(store, problem, remedy)
+
+
+def _code(error: Exception) -> int | None:
+    """Return the server's code; "not primary" keeps it in what is a mapping as a rule."""
+    code: int | None = getattr(error, "code", None)
+    details: object = getattr(error, "details", None)
+    return code or (cast("Mapping[str, int]", details).get("code") if isinstance(details, Mapping) else None)
 
 
 def _short(error: Exception) -> str:
