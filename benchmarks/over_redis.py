@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 from collections.abc import Mapping
 from functools import partial
@@ -13,7 +12,7 @@ import redis_floors
 import runners
 from redis import Redis
 from stores import Store
-from table import REPEATS, Row, median
+from table import Row, beside, median
 
 from pynenc_testkit.servers.redis import RedisServer
 
@@ -38,8 +37,8 @@ def drains(server: RedisServer, count: int) -> list[Row]:
         ("2 x 8 threads", THREADS, 1, 9000, None),
         ("2 processes, settle_batch=8", PROCESSES, 8, 12_000, 0.22),
     ):
-        floor, _ = median(partial(redis_floors.drain, server.port, count, batch))
-        value, spread = median(partial(_drained, server, count, runner, {**settings, "runner.settle_batch": batch}))
+        ours = partial(_drained, server, count, runner, {**settings, "runner.settle_batch": batch})
+        value, spread, floor = beside(ours, partial(redis_floors.drain, server.port, count, batch))
         rows.append(Row(f"Redis: drain, {what}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
     return rows
 
@@ -47,14 +46,17 @@ def drains(server: RedisServer, count: int) -> list[Row]:
 def enqueues(server: RedisServer, count: int) -> list[Row]:
     """Measure registering with nobody to run it."""
     rows = []
+    for key, batch, budget, share in (("one", 1, None, 0.5), ("batch", 500, 30_000, None)):
+        ours = partial(_enqueued, server, count, key)
+        value, spread, floor = beside(ours, partial(redis_floors.enqueue, server.port, count, batch))
+        rows.append(Row(f"Redis: enqueue in batches of {batch}", value, "/s", budget, spread=spread, floor=floor, ratio_budget=share))
+    return rows
+
+
+def _enqueued(server: RedisServer, count: int, key: str) -> float:
     Redis(port=server.port).flushall()
     with fleet.folder() as where:
-        found = [fleet.client(f"enqueue:{count}", where, fleet.environment(server.url, {})) for _ in range(REPEATS)]
-    for key, batch, budget, share in (("one", 1, None, 0.5), ("batch", 500, 30_000, None)):
-        floor, _ = median(partial(redis_floors.enqueue, server.port, count, batch))
-        value = statistics.median(each[key] for each in found)
-        rows.append(Row(f"Redis: enqueue in batches of {batch}", value, "/s", budget, floor=floor, ratio_budget=share))
-    return rows
+        return fleet.client(f"enqueue:{count}", where, fleet.environment(server.url, {}))[key]
 
 
 def latencies(server: RedisServer, count: int) -> list[Row]:

@@ -51,6 +51,12 @@ def median(measure: Callable[[], float], repeats: int = REPEATS) -> tuple[float,
     return median_of([measure() for _ in range(repeats)])
 
 
+def beside(measure: Callable[[], float], floor: Callable[[], float]) -> tuple[float, float, float]:
+    """Return the median of several runs, their relative spread, and the median of the floor's runs between them: both under one load."""
+    runs = [(measure(), floor()) for _ in range(REPEATS)]
+    return *median_of([ours for ours, _ in runs]), statistics.median(bare for _, bare in runs)
+
+
 def median_of(values: Sequence[float]) -> tuple[float, float]:
     """Return the median of some figures and their relative spread."""
     middle = statistics.median(values)
