@@ -20,7 +20,7 @@ class BeatRules(StorageSubject):
         after = store.state.now()
         first, second = other.state.beats()
         assert (first.runner_id, second.runner_id) == ("r1", "r2")
-        assert before <= first.first_at == first.last_at <= after
+        assert before <= first.first_at == first.last_at <= after + 1.0  # an estimate of a server's clock may be behind it
         assert first.alive_until == pytest.approx(first.last_at + 30.0, abs=1e-3)
         assert first.may_serve
         store.lapse(5)
