@@ -20,7 +20,8 @@ WORKERS = {
     "2 x 8 threads": [[*_WORKER, "--max-async-tasks", "8", "--max-threadpool-threads", "8"]],
 }
 
-broker = ListQueueBroker(os.environ["PEERS_REDIS"]).with_result_backend(RedisAsyncResultBackend(os.environ["PEERS_REDIS"]))
+PATIENT = os.environ["PEERS_REDIS"] + "?socket_timeout=150"  # redis-py gives up a blocking call after 5 s, and with it the worker
+broker = ListQueueBroker(PATIENT).with_result_backend(RedisAsyncResultBackend(PATIENT))
 
 
 @broker.task

@@ -19,6 +19,7 @@ import pytest
 from pynenc_backend_sqlite import place, pynenc_healthcheck, statements
 from pynenc_backend_sqlite.broker import SQLiteBroker
 from pynenc_backend_sqlite.dispatcher import SQLiteDispatcher
+from pynenc_backend_sqlite.parameters import nameless
 from pynenc_backend_sqlite.settings import SQLiteSettings
 from pynenc_backend_sqlite.state_backend import SQLiteStateBackend
 from pynenc_core.errors.backends import BackendUnavailableError, StoreCorruptError, StoreFormatError
@@ -250,11 +251,25 @@ class TestStatements:
         with opened(f"sqlite:///{tmp_path}/a.db") as store:
             store.state.add_batch(batch(new()))
         statement: str = getattr(statements, name)
-        count = max(int(number) for number in re.findall(r"\?(\d+)", statement))
+        carried_out, _ = nameless(statement)
         with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as file:
-            plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {statement}", ["[]"] * count)]
+            plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {carried_out}", ["[]"] * carried_out.count("?"))]
         assert plan
         assert not [line for line in plan if ("SCAN" in line and "VIRTUAL TABLE" not in line) or "TEMP B-TREE" in line]
+
+    @pytest.mark.parametrize(
+        ("statement", "carried_out", "arguments"),
+        [
+            ("a = ?1 AND b = ?2", "a = ? AND b = ?", ("x", "y", "z")),
+            ("a = ? AND b = ?", "a = ? AND b = ?", ("x", "y", "z")),
+            ("a = ?2 AND b = ?1 AND c = ?2", "a = ? AND b = ? AND c = ?", ("y", "x", "y")),
+            ("a = ?1 AND b = ? AND c = ?1 AND d = ?", "a = ? AND b = ? AND c = ? AND d = ?", ("x", "y", "x", "z")),
+            ("a = ?3", "a = ?", ("z",)),
+        ],
+    )
+    def test_numbered_parameters_are_put_in_order(self, statement: str, carried_out: str, arguments: tuple[str, ...]) -> None:
+        text, arranged = nameless(statement)
+        assert (text, tuple(arranged(("x", "y", "z")))) == (carried_out, arguments)
 
 
 class TestHealth:

@@ -12,6 +12,7 @@ from random import random
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
+from pynenc_backend_sqlite.parameters import nameless
 from pynenc_backend_sqlite.place import locate, make_file, store_name
 from pynenc_backend_sqlite.readers import Readers
 from pynenc_backend_sqlite.settings import SQLiteSettings
@@ -48,6 +49,16 @@ class Connection(sqlite3.Connection):
     def begin(self, timeout: float) -> None:
         """Begin a write transaction, waiting up to `timeout` seconds for the turn."""
         _patiently(timeout, super().execute, "BEGIN IMMEDIATE")
+
+    def execute(self, statement: str, arguments: Any = (), /) -> sqlite3.Cursor:
+        """Carry out a statement; its parameters may be numbered."""
+        text, arranged = nameless(statement)
+        return super().execute(text, arranged(arguments))
+
+    def executemany(self, statement: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+        """Carry out a statement for each row; its parameters may be numbered."""
+        text, arranged = nameless(statement)
+        return super().executemany(text, map(arranged, rows))
 
 
 class Database:

@@ -153,7 +153,7 @@ AND ifnull(expires > ?5, 1) ORDER BY key LIMIT ?6
 """
 DROP_VALUE = "DELETE FROM value WHERE app = ?1 AND kind = ?2 AND key = ?3 AND ifnull(expires > ?4, 1)"
 
-APP_INFOS = "SELECT value FROM value WHERE kind = ?1"
+APP_INFOS = "SELECT value FROM value WHERE kind = ?"
 """Of all apps of a file: the one statement that is not given an app's number."""
 
 BEAT = """
