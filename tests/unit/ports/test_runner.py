@@ -103,7 +103,7 @@ class TestErrors:
         ]
         runner.steps = [*gone, *gone, lambda: None, *gone]
         runner.run()
-        assert runner.pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 0.1, 0.2, 0.4]
+        assert runner.pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 0.1, 0.2, 0.4]
         assert len([record for record in caplog.records if "waits for its store" in record.getMessage()]) == 2
         assert not runner.steps
 
