@@ -98,7 +98,7 @@ MONGO = Store(
     _mongo_size,
     calls=30,
     sections={"mongo": {"reply_timeout_sec": 60.0}},
-    share=0.2,
+    share=0.1,
 )
 STORES: Mapping[str, Store] = {store.name: store for store in (SQLITE, REDIS, MONGO)}
 
