@@ -29,6 +29,8 @@ class Store:
     """How much is stored at a URL for an app: what there is, each with its size in some unit."""
     calls: int
     """About how many of those a runner makes that starts, carries out a few tasks and lives on for a moment."""
+    points: int
+    """More than any operation has kill points: two for each of those calls."""
     sections: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict[str, Mapping[str, object]])
     """What is configured where a scenario says nothing else."""
     share: float = 1.0
@@ -88,8 +90,8 @@ def _mongo_size(url: str, _app_id: str) -> Mapping[str, int]:
 
 
 _SQLITE_CALLS = tuple(f"pynenc_backend_sqlite.database:Connection.{name}" for name in ("begin", "execute", "executemany"))
-SQLITE = Store("sqlite", "sqlite:///{folder}/jobs.db", _SQLITE_CALLS, _sqlite_size, calls=400, free=_sqlite_is_free)
-REDIS = Store("redis", "{redis}", ("pynenc_backend_redis.link:Link.call",), _redis_size, calls=40)
+SQLITE = Store("sqlite", "sqlite:///{folder}/jobs.db", _SQLITE_CALLS, _sqlite_size, calls=400, points=60, free=_sqlite_is_free)
+REDIS = Store("redis", "{redis}", ("pynenc_backend_redis.link:Link.call",), _redis_size, calls=40, points=12)
 # Not a mongod as a rule, but nx-27017, which takes one command at a time.
 MONGO = Store(
     "mongo",
@@ -97,6 +99,7 @@ MONGO = Store(
     ("pynenc_backend_mongo.database:Database.call",),
     _mongo_size,
     calls=30,
+    points=24,
     sections={"mongo": {"reply_timeout_sec": 60.0}},
     share=0.1,
 )

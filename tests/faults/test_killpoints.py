@@ -24,8 +24,6 @@ from pynenc_testkit.killpoints import EXIT_CODE, KillPoint, kill_points
 from pynenc_testkit.stores import eventually
 
 BATCH = 5
-POOL = 60
-"""More than any operation has kill points."""
 
 ARMED = """
 import os
@@ -122,10 +120,10 @@ SUBMITTING: Mapping[Callable[[Situation], None], int] = {submit: 1, submit_batch
 
 def situations(it: Scenario, numbers: Iterator[int], *, started: bool) -> Iterator[Situation]:
     """Yield situations that are made beforehand, so that no operation is carried out on what another one has left."""
-    it.accept(it.jobs.work.parallelize([(next(numbers),) for _ in range(POOL)]))
+    it.accept(it.jobs.work.parallelize([(next(numbers),) for _ in range(it.store.points)]))
     dispatcher = it.project.app.orchestrator.engine.dispatcher
     made = []
-    for _ in range(POOL):
+    for _ in range(it.store.points):
         context = RunnerContext.of_this_process("Doomed")
         (record,) = dispatcher.claim(Ask(runner_id=context.runner_id, limit=1, start=int(started))).claimed
         made.append(Situation(it, context, record, next(numbers)))

@@ -50,7 +50,7 @@ def test_a_producer_killed_inside_a_batch(scenario: MakeScenario, kills: int, st
         assert sum(counts.values()) >= len(ids)
         it.accept(it.project.app.get_invocation(each) for each in ids[: int(2000 * it.store.share)])
         it.fleet.start("thread", 4)
-        it.wait_until_final(60.0)
+        it.wait_until_final(60.0 / it.store.share)
         assert {each.status for each in it.accepted} == {Status.SUCCESS}
         it.finish(batches=len(counts), unacknowledged=len(counts) - len(ids) // BATCH)
 
