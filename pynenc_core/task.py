@@ -120,7 +120,9 @@ class Task(Generic[P, R]):
                 yield self._handle(orchestrator, invocation_id, position in submitted.reused)
 
     def _bind(self, call: Arguments) -> dict[str, Any]:
-        if not isinstance(call, tuple) and isinstance(call, Mapping):  # in this order: what is a mapping takes much longer to find out
+        if type(call) is tuple:  # first: what is no mapping takes much longer to find out
+            return self.definition.signature.bind(call, {})
+        if isinstance(call, Mapping):
             return self.definition.signature.bind((), call)
         return self.definition.signature.bind(tuple(call), {})
 

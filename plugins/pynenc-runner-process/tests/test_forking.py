@@ -12,6 +12,7 @@ import pytest
 from pynenc_core.errors.runners import PreloadRefusedError
 from pynenc_core.ports import forking
 from pynenc_core.status import Status
+from pynenc_runner_process.runner import ProcessRunner
 from pynenc_testkit.contracts.runner_subject import MakeProject, making_projects
 from pynenc_testkit.projects import START
 from pynenc_testkit.stores import eventually
@@ -198,6 +199,7 @@ def test_a_server_that_stands_still_is_replaced_and_nothing_runs_twice(projects:
 def test_a_stop_while_a_process_is_asked_for_leaves_the_others_their_grace(projects: MakeProject) -> None:
     project = projects(HEADER + UNTIL, num_processes=3, grace_period_sec=2 * START)
     with project.running() as runner:
+        assert isinstance(runner, ProcessRunner)
         _, _, server = project.jobs.whoami(1).get_result(START)
         runs = project.jobs.until("gate")
         eventually(lambda: runs.status is Status.RUNNING, "it to run", START)
