@@ -259,6 +259,7 @@ def test_fifty_running_ones_are_cancelled_within_a_second() -> None:
 
 @pytest.mark.parametrize("url", URLS)
 def test_nothing_grows_with_what_has_run(url: str, tmp_path: Path) -> None:
+    others = threading.active_count()  # tests before this one may have left some
     app = app_of_its_own(url.format(folder=tmp_path), tasks=20)
     with runner_of(app) as runner:
 
@@ -281,9 +282,8 @@ def test_nothing_grows_with_what_has_run(url: str, tmp_path: Path) -> None:
         tasks, threads, runs = run(250)
         assert tasks == 0
         assert runs <= 2
-        assert threads < 50
-        settled = eventually(lambda: threading.active_count() < 30, "idle threads going")
-        assert settled
+        assert threads < others + 50
+        eventually(lambda: threading.active_count() < others + 30, "idle threads going")
     app.close()
 
 

@@ -41,7 +41,7 @@ def test_work_that_waits_brings_more_processes_and_idleness_ends_them(projects: 
         project.open_gate()
         assert sorted(group.iter_results(START)) == [f"g{number}" for number in range(5)]
         eventually(lambda: len(living(runner)) == 1, "idle workers to end", START)
-        assert len(runner.children()) == 1, "the others ended as they should, which is nothing to tell of"
+        eventually(lambda: len(runner.children()) == 1, "the others, which ended as they should, to be forgotten", START)
         assert project.jobs.add(1, 2).get_result(START) == 3
 
 
