@@ -33,7 +33,8 @@ from pynenc_core.status import Owner
 
 S = TypeVar("S")
 _CORE = "core"
-_GRACE_OF_BLOBS = 7 * 24 * 3600.0  # seconds a blob outlives the records that may refer to it, at least
+_GRACE_OF_BLOBS = 7 * 24 * 3600.0  # seconds for which what refers to a blob may be open, before its own time to be kept begins
+_FOR_EVER = 100 * 365 * 24 * 3600.0  # seconds
 
 
 class AppParts:
@@ -191,7 +192,8 @@ class AppParts:
             min_size_to_cache=chosen.min_size_to_cache,
             local_cache_size=chosen.local_cache_size,
         )
-        keep = self.conf.orchestrator.auto_final_invocation_purge_hours * 3600 + _GRACE_OF_BLOBS
+        kept = self.conf.orchestrator.auto_final_invocation_purge_hours * 3600
+        keep = kept + _GRACE_OF_BLOBS if kept else _FOR_EVER
         codec = CallCodec(serializer, data, state.get_blobs, keep, state.serialize_exception, state.deserialize_exception)
         self._values = TaskValues(self.app_id, codec, self.tasks)
         return Engine(

@@ -53,8 +53,8 @@ class CallCodec:
         self._tell = tell
         self._read = read
 
-    def encode_call(self, definition: TaskDefinition, arguments: Mapping[str, Any]) -> EncodedCall:
-        """Encode bound arguments. Raises ArgumentEncodingError, PayloadTooLargeError."""
+    def encode_call(self, definition: TaskDefinition, arguments: Mapping[str, Any], ahead: float = 0.0) -> EncodedCall:
+        """Encode bound arguments of a call that is due in `ahead` seconds. Raises ArgumentEncodingError, PayloadTooLargeError."""
         signature, options = definition.signature, definition.options
         encoded = encode_call(signature, self.serializer, arguments)
         inline = options.disable_cache_args
@@ -62,7 +62,7 @@ class CallCodec:
             inline = tuple([name for name, _ in encoded])
         by_name = signature.by_name
         placed = [(by_name[name].where, data) for name, data in encoded]
-        payloads, blobs = self.data.pack_all(placed, ttl=self._keep, inline=inline)
+        payloads, blobs = self.data.pack_all(placed, ttl=self._keep + ahead, inline=inline)
         identity = call_id(definition.task_id, content_hash(encoded))
         return EncodedCall(
             CallDTO(call_id=identity, task_id=definition.task_id, arguments=payloads, serializer=self.serializer.name), blobs

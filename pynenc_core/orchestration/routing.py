@@ -33,14 +33,21 @@ class Routing:
 
         Raises ArgumentEncodingError, PayloadTooLargeError, BackendUnavailableError; TaskCancelled inside a task that was.
         """
-        return self._submit(definition, [self._engine.codec.encode_call(definition, arguments)])
+        return self._submit(definition, [self._engine.codec.encode_call(definition, arguments, self._ahead(definition.options))])
 
     def route_calls(self, definition: TaskDefinition, calls: Iterable[Mapping[str, Any]]) -> Iterator[Submitted]:
         """Register calls in batches of at most `parallel_batch_size`, each all or nothing; yield what stands for each batch."""
         pending = iter(calls)
-        size = definition.options.parallel_batch_size
-        while batch := [self._engine.codec.encode_call(definition, arguments) for arguments in islice(pending, size)]:
+        size, ahead = definition.options.parallel_batch_size, self._ahead(definition.options)
+        while batch := [self._engine.codec.encode_call(definition, arguments, ahead) for arguments in islice(pending, size)]:
             yield self._submit(definition, batch)
+
+    def _ahead(self, options: TaskSettings) -> float:
+        """Return in how many seconds a call is due: so much longer its arguments are needed."""
+        if not options.delay and options.eta is None:
+            return 0.0
+        now = self._engine.state.now()
+        return max(0.0, (_due(options, now) or now) - now)
 
     def _submit(self, definition: TaskDefinition, calls: list[EncodedCall]) -> Submitted:
         job = running_job.get()
