@@ -19,11 +19,11 @@ from pynenc_backend_redis.settings import RedisSettings
 from pynenc_backend_redis.state_backend import RedisStateBackend
 from pynenc_core import Pynenc
 from pynenc_core.errors.backends import BackendUnavailableError, StoreCorruptError
-from pynenc_core.model import Ask, Payload, Queued
+from pynenc_core.model import Ask, Mark, Payload, Query, Queued
 from pynenc_core.status import Status
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.contracts.durability import in_child
-from pynenc_testkit.samples import blob, change, claim, finish, found, ids, limits, new, record, running, state, submit
+from pynenc_testkit.samples import batch, blob, change, claim, finish, found, ids, limits, new, record, running, state, submit
 from pynenc_testkit.servers.redis import RedisServer, free_port
 from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually, open_installed
 
@@ -128,6 +128,27 @@ class TestForgetting:
         assert {key: client.dump(key) for key in client.scan_iter(count=1000)} == before
         assert (found(mine), len(found(other))) == ([], 500)
         mine.close()
+        other.close()
+
+    @pytest.mark.parametrize("awaited", [False, True])
+    def test_who_waits_for_work_is_not_forgotten_by_a_purge(self, server: RedisServer, *, awaited: bool) -> None:
+        store, other = opened(server.url), opened(server.url)
+
+        def works() -> bool:
+            while not (reply := claim(other, awaited_only=awaited)).claimed:
+                if not other.dispatcher.await_work(("default",), 30):
+                    return False
+            return ids(reply) == ["a"]
+
+        idle = "{pynenc:kit}ida:default" if awaited else "{pynenc:kit}idl:default"
+        working = Background(works)
+        eventually(lambda: raw(server).exists(idle), "somebody who waits for work")
+        store.state.purge()
+        submit(store, new("a"))
+        if awaited:
+            store.state.mark([Mark(invocation_id="a", boost=0.0)])
+        assert working.result(10) is True, "within the 30 seconds that it would sleep otherwise"
+        store.close()
         other.close()
 
 
@@ -323,6 +344,32 @@ class TestRefusals:
         raw(server).set("{pynenc:kit}q:default", "mine")
         with pytest.raises(StoreCorruptError, match="another type"):
             submit(store, new("a"))
+        store.close()
+
+    def test_a_batch_that_meets_a_key_of_another_type_is_not_there_and_whole_when_repeated(self, server: RedisServer) -> None:
+        store, client = opened(server.url), raw(server)
+        given = batch(new("a"), new("b"), blobs=(blob(b"x" * 3000),))
+        for wrong in ("q:default", "lab", "his", "s:REGISTERED"):
+            client.set(f"{{pynenc:kit}}{wrong}", "x")
+            with pytest.raises(StoreCorruptError, match="another type"):
+                store.dispatcher.submit(given)
+            client.delete(f"{{pynenc:kit}}{wrong}")
+            assert store.state.get(["a", "b"]) == {}, wrong
+            assert (found(store), sum(store.state.count(Query()).values())) == ([], 0), wrong
+            assert (ids(claim(store, limit=9)), store.dispatcher.depth("default")) == ([], 0), "nobody gets half an invocation"
+        store.dispatcher.submit(given)
+        store.dispatcher.submit(given)
+        assert found(store) == ["a", "b"]
+        assert ids(claim(store, limit=9)) == ["a", "b"]
+        assert [len(each) for each in store.state.history(["a", "b"]).values()] == [2, 2]
+        store.close()
+
+    def test_a_purge_removes_keys_of_another_type_as_well(self, server: RedisServer) -> None:
+        store, client = opened(server.url), raw(server)
+        for name in ("i:a", "idl:default", "his"):
+            client.set(f"{{pynenc:kit}}{name}", "x")
+        store.state.purge()
+        assert client.dbsize() == 0
         store.close()
 
     def test_a_server_that_is_too_old(self, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

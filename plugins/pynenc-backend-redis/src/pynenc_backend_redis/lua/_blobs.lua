@@ -6,8 +6,8 @@ local function put_blobs()
     if call('ZSCORE', P .. BLOB_EXPIRY, key) then
       call('ZADD', P .. BLOB_EXPIRY, 'GT', expires, key)
     else
-      call('ZADD', P .. BLOB_EXPIRY, expires, key)
       for _, chunk in ipairs(chunks) do call('RPUSH', P .. BLOB .. key, chunk) end
+      call('ZADD', P .. BLOB_EXPIRY, expires, key) -- last: it says that the pieces are there
     end
   end
 end

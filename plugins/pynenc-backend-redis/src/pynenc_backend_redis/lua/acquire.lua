@@ -2,7 +2,7 @@
 -- KEYS: prefix. ARGV: an Ask (see _claims.lua), ids. Reply: a claim reply: {claimed as {id, body, status, claim,
 --   seq, since, other fields}, signals as {signal, status, claim}, next due, claimable as {id, queue, rank, due}, 1 if less was
 --   claimed than asked for}.
--- Errors: WRONGTYPE, OOM; nothing was written then.
+-- Errors: OOM; nothing was written then. WRONGTYPE, for a key of another type among the indexes: what was written before it was met stays.
 read_ask()
 local due = next_due()
 for _, id in ipairs(list()) do

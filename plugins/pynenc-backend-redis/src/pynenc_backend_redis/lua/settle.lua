@@ -3,7 +3,7 @@
 --   how many, status after it, owner after it, by, reason, due, awaits (JSON), outcome, rest ("" or JSON: counters, suspect,
 --   outbox, boost, boosted), blobs (count; key, seconds, count, pieces); then "1" and an Ask (see _claims.lua), or "".
 -- Reply: {refused as {number, status, runner, claim}, claimable as {id, queue, rank, due}, claim reply or ""}.
--- Errors: WRONGTYPE, OOM; nothing was written then.
+-- Errors: OOM; nothing was written then. WRONGTYPE, for a key of another type among the indexes: what was written before it was met stays.
 local refused = {}
 for number_of = 1, number() do
   local id, status, runner, claim_number, seq, statuses, count, to, owner, by, reason, due, awaits, outcome, rest = args(15)
