@@ -141,7 +141,9 @@ def test_a_server_that_is_killed_is_replaced_and_what_ran_under_it_is_handed_on(
     project = projects(HEADER)
     with project.running() as runner:
         _, _, server = project.jobs.whoami(1).get_result(START)
+        ready = {child.pid for child in runner.children()}
         os.kill(server, signal.SIGKILL)
+        eventually(lambda: not any(map(psutil.pid_exists, ready)), "those that it has forked to end with it", START)
         _, _, other = project.jobs.whoami(2).get_result(START)
         assert other != server
         eventually(
