@@ -25,7 +25,7 @@ CLASSES = {
     "mongo": ("pynenc_backend_mongo.broker:MongoBroker", "pynenc_backend_mongo.state_backend:MongoStateBackend"),
     "sqlite": ("pynenc_backend_sqlite.broker:SQLiteBroker", "pynenc_backend_sqlite.state_backend:SQLiteStateBackend"),
 }
-URLS = {"redis": "{redis}/0", "mongo": "{mongo}/{name}", "sqlite": "sqlite:///{folder}/jobs.db"}
+URLS = {"redis": "{redis}", "mongo": "{mongo}/{name}", "sqlite": "sqlite:///{folder}/jobs.db"}
 PAIRS = (("redis", "mongo"), ("mongo", "redis"), ("redis", "sqlite"), ("sqlite", "redis"), ("mongo", "sqlite"), ("sqlite", "mongo"))
 MOST = 25
 """Calls to the stores of any operation tried here."""

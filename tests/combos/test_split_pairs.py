@@ -11,6 +11,7 @@ from pynenc_testkit.contracts.subject import fresh_place
 from pynenc_testkit.projects import FAST, START, Project, make_project
 from pynenc_testkit.servers.mongo import mongo_server
 from pynenc_testkit.servers.redis import redis_url
+from pynenc_testkit.servers.urls import extended
 
 LONG = (("mongo", "redis"), ("sqlite", "mongo"))
 PAIRS = (
@@ -23,7 +24,7 @@ PAIRS = (
 def project(request: pytest.FixtureRequest) -> Iterator[Project]:
     broker, state = request.param
     with fresh_place("{folder}") as folder:
-        urls = {"redis": redis_url, "mongo": lambda: f"{mongo_server()}/{Path(folder).name}"}
+        urls = {"redis": redis_url, "mongo": lambda: extended(mongo_server(), f"/{Path(folder).name}")}
         stores = {name: {"url": urls[name]()} if name in urls else {"path": f"{folder}/jobs.db"} for name in (broker, state)}
         parts = {"app_id": Path(folder).name, "url": "", "broker_cls": broker, "state_backend_cls": state}
         settings = {**FAST, **parts, **stores, "runner_cls": "persistent-process", "runner": {**FAST["runner"], "num_processes": 2}}

@@ -20,6 +20,7 @@ from pynenc_testkit.servers.mongo import MongoServer, mongo_server
 from pynenc_testkit.servers.proxy import Proxy
 from pynenc_testkit.servers.redis import RedisServer
 from pynenc_testkit.servers.redis_sets import RedisSentinel, command
+from pynenc_testkit.servers.urls import extended
 from pynenc_testkit.stores import eventually
 
 Away = Callable[[], AbstractContextManager[None]]
@@ -150,7 +151,7 @@ def _failover(servers: RedisSentinel) -> Generator[None]:
 @contextmanager
 def _replica_set() -> Generator[Place]:
     """Take a database of the replica set that the environment names."""
-    url = f"{mongo_server()}/faults_{secrets.token_hex(4)}"
+    url = extended(mongo_server(), f"/faults_{secrets.token_hex(4)}")
     yield Place(url, lambda: _step_down(url))
 
 

@@ -13,13 +13,14 @@ import pytest
 from pynenc_backend_mongo.settings import MongoSettings
 from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.servers.mongo import mongo_server
+from pynenc_testkit.servers.urls import extended
 from pynenc_testkit.stores import KitApp, Store, open_installed
 
 
 @pytest.fixture
 def url() -> str:
     """The URL of a new database."""
-    return f"{mongo_server()}/t{uuid4().hex}"
+    return extended(mongo_server(), f"/t{uuid4().hex}")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def opened(url: str) -> Iterator[Callable[..., Store]]:
 
     def open_one(options: str = "", app_id: str = "kit") -> Store:
         settings: dict[type, object] = {MongoSettings: MongoSettings(server_time=False, reply_timeout_sec=60.0)}
-        stores.append(open_installed(KitApp(app_id, url + options, clock, settings)))
+        stores.append(open_installed(KitApp(app_id, extended(url, options), clock, settings)))
         return stores[-1]
 
     yield open_one

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pynenc_backend_mongo import database
 from pynenc_backend_mongo.database import Database
 from pynenc_backend_mongo.settings import MongoSettings
 from pynenc_backend_mongo.state_backend import MongoStateBackend
@@ -46,6 +47,19 @@ def busy(store: Store, name: str, runner: str) -> InvocationRecord:
     held = claim(store, runner, start=1, queues=(name,)).claimed[0]
     ask = Ask(runner_id=runner, limit=1, start=1, queues=(name,))
     return store.dispatcher.settle([change(held, Status.SUCCESS)], ask=ask).claim.claimed[0]
+
+
+def test_any_number_of_ids_is_asked_for_in_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message with all of them would be too large for the server, from some number on."""
+    submit(store, *(new(name) for name in "abcde"))
+    monkeypatch.setattr(database, "PAGE", 2)
+    assert sorted(store.state.get("abcde")) == list("abcde")
+    assert sorted(store.state.history("abcde")) == list("abcde")
+    watch = store.state.watch("abcdef")
+    assert watch.wait(0) == {"f"}
+    watch.close()
+    reads = (lambda: store.state.get("abcde"), lambda: store.state.history("abcde"), lambda: store.state.watch("abcde").close())
+    assert [calls_of(each) for each in reads] == [3, 3, 3]
 
 
 class TestTogether:

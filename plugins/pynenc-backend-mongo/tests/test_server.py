@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -36,6 +38,27 @@ from pynenc_testkit.servers.proxy import Proxy
 from pynenc_testkit.stores import PATIENCE, Background, KitApp, Store, eventually, open_installed
 
 Opener = Callable[..., Store]
+JOBS = """
+import sys
+from pynenc_core import Pynenc
+
+app = Pynenc(sys.argv[1], app_id="leaves")
+
+
+@app.task
+def add(x: int) -> int:
+    return x
+"""
+LEAVES = """
+import os
+import sys
+from jobs import add
+
+add(1)
+if os.fork() == 0:
+    sys.exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
 
 
 def database_of(store: Store) -> Database:
@@ -90,6 +113,11 @@ class TestUrls:
         with pytest.raises(InvalidSettingError, match=r"write it as mongodb://|name a database only|must be primary") as refused:
             open_installed(app_at(url))
         assert "s3cr" not in str(refused.value)
+
+    @pytest.mark.parametrize(("given", "seconds"), [("500", 0.5), ("500.5", 0.5005), ("1e3", 1.0), ("soon", 0.0)])
+    def test_a_limit_in_the_url_may_be_a_fraction(self, given: str, seconds: float) -> None:
+        place = locate(app_at(f"mongodb+srv://cluster.example.org/jobs?serverSelectionTimeoutMS={given}"), "broker")
+        assert place.selection_sec == pytest.approx(seconds)
 
     def test_apps_whose_ids_look_alike_have_collections_of_their_own(self) -> None:
         prefixes = {
@@ -234,6 +262,14 @@ class TestProcesses:
             store.state.close()
         over.set()
         assert all(isinstance(each.result(), int) for each in readers)
+
+    def test_who_ends_without_a_close_is_not_warned(self, url: str, tmp_path: Path) -> None:
+        (tmp_path / "jobs.py").write_text(JOBS)
+        (tmp_path / "leaves.py").write_text(LEAVES)
+        strict = ("-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning")  # of threads that a forked child lacks
+        command = [sys.executable, *strict, str(tmp_path / "leaves.py"), url]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stderr) == (0, "")
 
     def test_closing_leaves_no_socket(self, opened: Opener) -> None:
         before = _sockets()

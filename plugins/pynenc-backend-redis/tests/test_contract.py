@@ -29,6 +29,7 @@ from pynenc_testkit.contracts import (
 from pynenc_testkit.contracts.public_records import PublicRecordsContract
 from pynenc_testkit.contracts.split import apart
 from pynenc_testkit.servers.redis import redis_url
+from pynenc_testkit.servers.urls import extended
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 CHOKES = ("pynenc_backend_redis.link:Link.call",)
@@ -142,7 +143,7 @@ class RedisSubject:
         name = _name(app.url)
         RedisSubject.opened_names.add(name)
         app_id = app.app_id if app.app_id.startswith(name) else f"{name} {app.app_id}"
-        return open_installed(KitApp(app_id, f"{redis_url()}/0?client_name={name}", app.clock, app.settings))
+        return open_installed(KitApp(app_id, extended(redis_url(), f"?client_name={name}"), app.clock, app.settings))
 
 
 class TestState(RedisSubject, StateContract):
@@ -183,7 +184,7 @@ class TestPublicRecords(RedisSubject, PublicRecordsContract):
 
 
 class TestRemote(RedisSubject, RemoteContract):
-    url: ClassVar[str] = "{redis}/0?client_name={name}"
+    url: ClassVar[str] = "{redis}?client_name={name}"
 
     def open_store(self, app: KitApp) -> Store:
         """Open it by way of the proxy, and so that a test need not wait long."""

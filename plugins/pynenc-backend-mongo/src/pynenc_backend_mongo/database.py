@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakSet, finalize
 
@@ -27,6 +27,8 @@ DriverDatabase = _DriverDatabase[Document]
 
 _LONGEST = 600.0
 """Seconds that a call may last that has to do as much as there is: an index, a purge."""
+PAGE = 1000
+"""How many ids are asked for at once."""
 OLDEST_WIRE = 9
 """The wire version of MongoDB 4.4."""
 
@@ -50,7 +52,7 @@ class Database:
         self._lock = threading.RLock()
         self._client: pymongo.MongoClient[Document] | None = None
         self._closes: finalize[..., Database] | None = None
-        """Closes the connection of who is forgotten without `close`: the driver would warn."""
+        """Closes the connection of who is forgotten without `close`, or still there at the end: the driver would warn."""
         self.bell = Bell(self._app.clock, self.settings.longest_poll_sec)
 
     def forget(self) -> None:
@@ -105,13 +107,18 @@ class Database:
         found: list[Document] = self.call(collection, "find", wanted, fields, sort=sort, limit=limit)
         return found
 
+    def find_all(self, name: str, ids: Iterable[str], wanted: Document, fields: Document | None = None, by: str = "_id") -> list[Document]:
+        """Return a collection's documents of these ids that fit, asked for in pages: a message has a limit; errors as in `call`."""
+        asked = list(dict.fromkeys(ids))
+        pages = [{by: {"$in": asked[start : start + PAGE]}, **wanted} for start in range(0, len(asked), PAGE)]
+        return [document for page in pages for document in self.find(name, page, fields)]
+
     def open(self) -> DriverDatabase:
         """Return the database, connected and with its indexes; checks what is there on the first call."""
         with self._lock:
             if self._client is None:
                 self._client = self._connect()
-                self._closes = finalize(self, self._client.close)
-                self._closes.atexit = False
+                self._closes = finalize(self, _close, self._client)
             return self._client[self.place.database]
 
     def close(self) -> None:
@@ -122,7 +129,7 @@ class Database:
                 self._closes.detach()
         self.bell.close()
         if client is not None:
-            client.close()
+            _close(client)
 
     def measure(self) -> None:
         """Compare clocks with the server again, if that was long ago."""
@@ -211,6 +218,12 @@ class Database:
     def translated(self, error: Exception) -> BackendError:
         """Return our error for one of the driver's."""
         return troubles.translated(error, self.place.store)
+
+
+def _close(client: pymongo.MongoClient[Document]) -> None:
+    """Close a connection, also at the end of the process: the driver tells the server, which may be gone."""
+    with pymongo.timeout(1.0):
+        client.close()
 
 
 def _only_duplicates(error: driver.OperationFailure) -> bool:

@@ -64,7 +64,7 @@ def locate(app: StoreView, part: str) -> Place:
         raise InvalidSettingError("mongo", "url", problem, shown)
     digest = hashlib.blake2b(app.app_id.encode(), digest_size=5).hexdigest()
     selection_ms = options.get("serverselectiontimeoutms", "")
-    selection = int(selection_ms) / 1000 if selection_ms.isdigit() else 0.0  # else the driver says what is wrong with it
+    selection = float(selection_ms) / 1000 if re.fullmatch(r"\d+\.?\d*(e\d+)?", selection_ms) else 0.0  # the driver refuses the rest
     return Place(url, store, name, f"pynenc_{readable}_{digest}", frozenset(options), options.get("w", ""), selection)
 
 

@@ -106,10 +106,9 @@ class MongoRecords(RecordStorage):
 
     def history(self, invocation_ids: Collection[str]) -> dict[str, tuple[InvocationHistory, ...]]:
         """Return the entries that are kept of each known invocation."""
-        ids = list(invocation_ids)
-        inside = self.database.find(layout.INVOCATIONS, {"_id": {"$in": ids}, **VISIBLE}, _INSIDE) if ids else []
+        inside = self.database.find_all(layout.INVOCATIONS, invocation_ids, VISIBLE, _INSIDE)
         archived = [each["_id"] for each in inside if each["before"]]
-        copies = self.database.find(layout.HISTORY, {"invocation": {"$in": archived}}) if archived else []
+        copies = self.database.find_all(layout.HISTORY, archived, {}, by="invocation")
         found: dict[str, dict[int, InvocationHistory]] = {each["_id"]: {} for each in inside}
         for document in [*copies, *inside]:
             for entry in _entries(document):

@@ -91,8 +91,7 @@ class Slots:
         return self._writes.replace(held, claim=victim["claim"]) is not None
 
     def _of(self, keys: Iterable[str]) -> list[Document]:
-        found: list[Document] = self._database.find(layout.SLOTS, {"key": {"$in": sorted(set(keys))}})
-        return found
+        return self._database.find_all(layout.SLOTS, keys, {}, by="key")
 
     def _live(self, slots: Iterable[Document]) -> set[str]:
         """Return the ids of the slots whose holders are live."""

@@ -61,10 +61,7 @@ class MongoWatch:
         """See which have ended, or are there no more."""
         with self._bell.changed:
             asked = sorted(self._open)
-        if not asked:
-            return
-        going_on = {"_id": {"$in": asked}, "phase": {"$ne": FINISHED}}
-        found = {each["_id"] for each in self._database.find(layout.INVOCATIONS, going_on, {"_id": 1})}
+        found = {each["_id"] for each in self._database.find_all(layout.INVOCATIONS, asked, {"phase": {"$ne": FINISHED}}, {"_id": 1})}
         with self._bell.changed:
             for invocation_id in set(asked) - found:
                 self.tell(invocation_id)

@@ -58,8 +58,7 @@ class Writes:
 
     def read_all(self, invocation_ids: Collection[str]) -> dict[str, Held]:
         """Return those that exist, by id."""
-        wanted = list(dict.fromkeys(invocation_ids))
-        found = self.database.find(layout.INVOCATIONS, {"_id": {"$in": wanted}, **VISIBLE}) if wanted else []
+        found = self.database.find_all(layout.INVOCATIONS, invocation_ids, VISIBLE)
         return {document["_id"]: Held(document) for document in found}
 
     def write(self, held: Held, state: State, added: Iterable[InvocationHistory], beside: str = "") -> Held | None:

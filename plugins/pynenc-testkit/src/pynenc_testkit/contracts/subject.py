@@ -15,6 +15,7 @@ from pynenc_testkit.clock import ManualClock
 from pynenc_testkit.interleaver import SILENCE, Interleaver
 from pynenc_testkit.servers.mongo import mongo_server
 from pynenc_testkit.servers.redis import redis_url
+from pynenc_testkit.servers.urls import extended
 from pynenc_testkit.stores import KitApp, Raw, Store, open_installed
 
 Opener = Callable[..., Store]
@@ -34,8 +35,9 @@ def fresh_place(url: str) -> Generator[str]:
 def filled(url: str, folder: str | Path) -> str:
     """Return a URL with its `{folder}`, the `{name}` of that, and servers, which begin at the first need."""
     for server, start in _SERVERS.items():
-        if server in url:
-            url = url.replace(server, start())
+        before, named, more = url.partition(server)
+        if named:
+            url = before + extended(start(), more)
     return url.replace("{folder}", str(folder)).replace("{name}", Path(folder).name)
 
 

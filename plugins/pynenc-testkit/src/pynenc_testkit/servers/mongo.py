@@ -7,12 +7,12 @@ is marked `needs_mongod`.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -26,6 +26,12 @@ URL_VARIABLE = "PYNENC_TEST_MONGO_URL"
 """The URL of a running server; none is started then."""
 _STARTS_WITHIN = 30.0  # seconds
 _GOES_WITHIN = 5.0
+_HEADER = struct.Struct("<iiii")
+"""Length, number, the number that is answered, and kind of a message."""
+_FIELDS = b"\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0"
+_COMMAND = bytes(5) + struct.pack("<i", len(_FIELDS) + 5) + _FIELDS + bytes(1)
+_HELLO = _HEADER.pack(_HEADER.size + len(_COMMAND), 1, 0, 2013) + _COMMAND
+"""The command `{hello: 1, $db: "admin"}`."""
 
 
 class MongoServer:
@@ -54,15 +60,18 @@ class MongoServer:
     def start(self) -> None:
         """Start it, and wait until it answers. Fails the test when it does not answer in time."""
         arguments = command(self.port, self._folder.name, keeps=self._keeps)
-        quiet = subprocess.DEVNULL
-        self._process = server = subprocess.Popen(arguments, stdout=quiet, stderr=quiet, start_new_session=True)
+        output = Path(self._folder.name) / "output"
+        with output.open("ab") as log:
+            self._process = server = subprocess.Popen(arguments, stdout=log, stderr=log, start_new_session=True)
         give_up, pause = time.monotonic() + _STARTS_WITHIN, threading.Event()
         while time.monotonic() < give_up and server.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            if answers(self.port):
                 return
             pause.wait(0.02)
         self.stop()
-        pytest.fail(f"{arguments!r} does not answer on port {self.port}", pytrace=False)
+        said = "".join(log.read_text(errors="replace") for log in (output, output.with_name("log")) if log.is_file())
+        self._folder.cleanup()
+        pytest.fail(f"{' '.join(arguments)} does not answer on port {self.port}: {said[-2000:]}", pytrace=False)
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         """End it; tolerant of being called twice, and of a forked child, which ends without taking its parent's server along."""
@@ -97,12 +106,20 @@ def command(port: int, folder: str, *, keeps: bool = False) -> list[str]:
     return [nx, "--data-dir", folder if keeps else "memory", "--host", "127.0.0.1", "--port", str(port), *files]
 
 
+def answers(port: int) -> bool:
+    """Return whether a server on this port replies to a `hello`, not only accepts."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1.0) as probe:
+            probe.sendall(_HELLO)
+            return len(probe.recv(64)) > _HEADER.size
+    except OSError:
+        return False
+
+
 @functools.cache
 def mongo_server() -> str:
-    """Return the URL of this test run's server, `mongodb://host:port`; started at the first call, ended with this process."""
-    if given := os.environ.get(URL_VARIABLE):
-        return given.rstrip("/")
-    return start_mongo(free_port())
+    """Return the URL of this test run's server: the one that the environment names, else of one that ends with this process."""
+    return os.environ.get(URL_VARIABLE, "") or start_mongo(free_port())
 
 
 def start_mongo(port: int) -> str:
