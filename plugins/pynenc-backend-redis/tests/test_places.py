@@ -140,12 +140,43 @@ def test_a_sentinel_names_the_primary_and_a_failover_is_followed(sentinel: Redis
         ("redis+cluster://localhost/2", "database 0 only"),
         ("redis://a:1,b:2", "several servers"),
         ("redis://:secret@localhost/one", "the database is 'one', which is no number"),
+        *((f"redis://localhost?socket_timeout={each}", "no number of seconds above 0") for each in ("-1", "0", "nan", "inf")),
+        ("redis://localhost?socket_connect_timeout=1e30", "no number of seconds above 0 and below 1,000,000"),
+        ("redis://a..b", "its host is no name"),
+        ("redis://[::1", "its host is no name"),
+        ("redis://localhost:0", "its port is no number"),
+        ("redis://localhost/0/extra", "more than a database"),
+        ("redis+sentinel://localhost/service/0/extra", "more than a database"),
+        ("redis://localhost?db=3&db=4", "db is given twice"),
+        ("redis://localhost/0?db=3", "names the database twice"),
+        ("rediss://", "it names no host"),
+        ("redis+sentinel://", "it names no host"),
+        ("redis+cluster://", "it names no host"),
+        ("unix://", "it names no path"),
+        ("unix://?db=3", "it names no path"),
+        ("redis://u:pa?db=secret@127.0.0.1:6379", "its password is not quoted"),
+        ("redis://u:12?db=secret@127.0.0.1:6379", "its password is not quoted"),
+        ("redis://u:12?db=secret&password=x@127.0.0.1:6379", "its password is not quoted"),
+        ("redis://u:secret\u2100@127.0.0.1", "its password is not quoted"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, problem: str) -> None:
     with pytest.raises(InvalidSettingError, match=problem) as refused:
         locate(app(url), "broker")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("unix://r.sock", "r.sock"),
+        ("unix://dir/r.sock?db=3", "dir/r.sock"),
+        ("unix:///run/r%20s.sock", "/run/r s.sock"),
+        ("unix://me:secret@/run/r.sock", "/run/r.sock"),
+    ],
+)
+def test_a_socket_without_the_first_slash_is_relative(url: str, path: str) -> None:
+    assert locate(app(url), "broker").path == path
 
 
 def test_what_a_url_says_is_what_is_connected_to() -> None:
@@ -156,6 +187,11 @@ def test_what_a_url_says_is_what_is_connected_to() -> None:
     settings: dict[type, object] = {RedisSettings: RedisSettings(url="redis://elsewhere:7000/4", reply_timeout_sec=2.5)}
     default = locate(KitApp("kit", "redis://", ManualClock(), settings), "broker")
     assert (default.hosts, default.arguments["db"], default.arguments["socket_timeout"]) == ((("elsewhere", 7000),), 4, 2.5)
+    settings = {RedisSettings: RedisSettings(url="rediss://elsewhere")}
+    for url in ("", "redis://", "rediss://"):
+        assert locate(KitApp("kit", url, ManualClock(), settings), "broker").tls
+    with pytest.raises(InvalidSettingError, match="it names no path"):
+        locate(KitApp("kit", "unix://", ManualClock(), settings), "broker")
 
 
 def test_ids_that_look_like_patterns_or_tags_are_apart() -> None:

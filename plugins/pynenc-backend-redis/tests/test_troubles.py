@@ -15,8 +15,11 @@ from typing import Any
 import attrs
 import pytest
 from redis import Redis
+from redis import exceptions as redis
 
+from pynenc_backend_redis.ear import Ear
 from pynenc_backend_redis.state_backend import RedisStateBackend
+from pynenc_backend_redis.troubles import translated
 from pynenc_core.errors.backends import BackendUnavailableError, StoreCorruptError
 from pynenc_core.errors.configuration import InvalidSettingError
 from pynenc_testkit.clock import ManualClock
@@ -78,6 +81,7 @@ REFUSED = {
     "nobody there": Case("redis://:{secret}@127.0.0.1:{nobody}", "Connection refused.*see whether it runs"),
     "no such host": Case("redis://:{secret}@nowhere.invalid", "nowhere.invalid.*look at host"),
     "no such socket": Case("unix:///nowhere/redis.sock?password={secret}", "/nowhere/redis.sock.*see whether it runs"),
+    "a socket named like a reply": Case("unix:///nowhere/BUSY%20NOPERM%20SSL.sock?password={secret}", "connection failed.*see whether"),
     "a mute port": Case("redis://:{secret}@127.0.0.1:{mute}?socket_timeout=0.2", "does not answer"),
     "a web server": Case("redis://:{secret}@127.0.0.1:{web}", "does not speak Redis's protocol"),
     "no TLS there": Case("rediss://:{secret}@127.0.0.1:{mute}?socket_timeout=0.2", "does not answer .*is named as redis://"),
@@ -167,6 +171,66 @@ def test_certificates(encrypted: RedisTLS, tmp_path: Path, seen: Callable[[], st
     junk.write_text("no certificate")
     everybody_is_refused(f"{bare}?ssl_ca_certs={junk}", BackendUnavailableError, "its authority cannot be read", seen)
     everybody_is_refused(f"redis://127.0.0.1:{encrypted.tls_port}", BackendUnavailableError, "look at host, port and TLS in the URL", seen)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (redis.ResponseError("BUSY Redis is busy running a script"), "a script holds it up"),
+        (redis.ResponseError("Error running script (call to f_0): @user_script:8: -MISCONF Redis is"), "it cannot save"),
+        (
+            redis.ResponseError("Error running script: @user_script:8: -OOM command not allowed when used memory > 'maxmemory'."),
+            "its memory",
+        ),
+        (redis.ResponseError("value BUSY is not an integer"), "it refuses a command (value BUSY is not an integer)"),
+        (redis.ConnectionError("max number of clients reached"), "it accepts no more clients"),
+        (redis.ConnectionError("Error 2 connecting to OOM MOVED NOPERM.sock"), "the connection failed (Error 2"),
+        (redis.TimeoutError("Timeout connecting to LOADING.sock"), "it does not answer (Timeout"),
+    ],
+)
+def test_only_what_the_server_says_is_looked_through(error: Exception, says: str) -> None:
+    found = translated(error, "Redis server unix:///r.sock")
+    assert isinstance(found, BackendUnavailableError)
+    assert found.problem.startswith(says)
+
+
+class PinglessWire:
+    """A connection on which nothing comes but that this user may not PING."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._refusals = 0
+        self.pings = 0
+
+    def send_packed_command(self, command: object, check_health: bool = True) -> None:  # noqa: ARG002 - named by Wire
+        self.pings += 1
+        self._refusals += 1
+
+    def can_read(self, timeout: float = 0) -> bool:  # noqa: ARG002 - named by Wire
+        if not self._refusals and self.pings == 3:
+            self._stop.set()
+        return self._refusals > 0
+
+    def read_response(self) -> object:
+        self._refusals -= 1
+        if self.pings == 2:  # a message was faster than the reply
+            self.pings, self._refusals = 3, 1
+            return [b"message", b"channel", b"f\0nobody"]
+        raise redis.NoPermissionError("this user has no permissions to run the 'ping' command")
+
+    def connect(self) -> None:
+        raise AssertionError
+
+    def disconnect(self) -> None:
+        raise AssertionError
+
+
+def test_who_may_not_ping_hears_all_the_same() -> None:
+    stop = threading.Event()
+    wire = PinglessWire(stop)
+    unused: Any = None
+    Ear(unused)._hear_all(wire, stop)
+    assert wire.pings >= 3
 
 
 @pytest.mark.parametrize("version", ["6.0.16", "5.0"])

@@ -165,8 +165,11 @@ class Ear:
         asked = False
         while not stop.is_set():
             if connection.can_read(timeout=PING_AFTER):
-                reply: Sequence[bytes] = connection.read_response()
                 asked = False
+                try:
+                    reply: Sequence[bytes] = connection.read_response()
+                except redis.ResponseError:  # to our PING, which this user may not send: a sign of life as well
+                    continue
                 if reply[0] == b"message":
                     self._hear(reply[2])
             elif asked:

@@ -9,6 +9,8 @@ from msgspec import Meta
 
 from pynenc_core.config import SettingsSection, setting
 
+_Seconds = Annotated[float, Meta(gt=0, lt=1_000_000)]
+
 
 @attrs.define(kw_only=True)
 class RedisSettings(SettingsSection):
@@ -17,5 +19,5 @@ class RedisSettings(SettingsSection):
     section: ClassVar[str] = "redis"
 
     url: str = setting("redis://localhost:6379/0", "the server, where the app names only the scheme")
-    connect_timeout_sec: Annotated[float, Meta(gt=0)] = setting(5.0, "seconds until a server that does not accept counts as unreachable")
-    reply_timeout_sec: Annotated[float, Meta(gt=0)] = setting(8.0, "seconds until a connection without a reply is given up and made anew")
+    connect_timeout_sec: _Seconds = setting(5.0, "seconds until a server that does not accept counts as unreachable")
+    reply_timeout_sec: _Seconds = setting(8.0, "seconds until a connection without a reply is given up and made anew")

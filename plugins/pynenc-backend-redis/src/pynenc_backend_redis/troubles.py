@@ -14,6 +14,9 @@ _RIGHTS = "ACL SETUSER user ~{pynenc:* &{pynenc:* +@all -@admin"
 _CLUSTER = "name it as redis+cluster://, which asks the node that keeps this app"
 _FORBIDDEN = ("NOPERM", "no permissions", "The user executing the script can't")
 _SCRIPT = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.?")
+_REPLIES = (redis.ResponseError, redis.AuthenticationError, redis.BusyLoadingError)
+_FULL = "max number of clients"  # the one reply that redis-py takes for the failure of a connection
+_SOCKET = "Redis server unix://"
 _OVER_TLS = "Redis server rediss://"
 _NO_SENTINEL = "name the port of a sentinel, 26379 as a rule, or the server itself as redis://"
 _TLS = (
@@ -23,8 +26,8 @@ _TLS = (
     ("SSL", "TLS could not be agreed on", "look whether this port speaks TLS; one that does not is named as redis://"),
 )
 _NO_TLS = "see whether it runs; a port that does not speak TLS does not answer either, and is named as redis://"
+# of a reply: a code that it begins with, or in Redis 6 the error of a script goes on with; or, in lower case, words within it
 _TELLING = (
-    ("WRONGPASS", "it refuses this user or password", _LOGIN),
     ("invalid username-password", "it refuses this user or password", _LOGIN),
     ("invalid password", "it refuses this password", _LOGIN),
     ("without any password configured", "a password was given, and it has none", "leave the password out of the URL"),
@@ -37,9 +40,7 @@ _TELLING = (
     ("Link with MASTER is down", "it is a replica without its primary", "wait for the primary, or name it"),
     ("NOREPLICAS", "too few of its replicas are there to accept a write", "bring them back, or lower min-replicas-to-write"),
     ("MISCONF", "it cannot save to its disk and refuses to write", "look at its log; give it disk space"),
-    ("OOM", "its memory is full (maxmemory)", "raise maxmemory, or keep results for a shorter time"),
     ("maxmemory", "its memory is full (maxmemory)", "raise maxmemory, or keep results for a shorter time"),
-    ("LOADING", "it is loading its data", "wait"),
     ("loading the dataset", "it is loading its data", "wait"),
     ("BUSY", "a script holds it up", "wait, or end the script with SCRIPT KILL"),
     ("MOVED", "it is one node of a cluster", _CLUSTER),
@@ -49,7 +50,7 @@ _TELLING = (
     ("cluster support disabled", "it is no cluster", "name it as redis:// or rediss://"),
     ("command 'SENTINEL'", "it is no sentinel", _NO_SENTINEL),
     ("command `SENTINEL`", "it is no sentinel", _NO_SENTINEL),
-    ("max number of clients", "it accepts no more clients", "raise maxclients, or run fewer processes"),
+    (_FULL, "it accepts no more clients", "raise maxclients, or run fewer processes"),
     ("DB index is out of range", "it has no database of that number", "name another one in the URL"),
     ("unknown command", "it lacks a command that is needed", "use Redis 6.2 or newer, or Valkey"),
 )
@@ -60,26 +61,32 @@ def translated(error: BaseException, server: str) -> BackendError:
     text = redact_text(f"{error}") or type(error).__name__
     if isinstance(error, BackendError):
         return error
-    store = server
     text = _SCRIPT.sub("", text)  # of use to nobody
+    replied = isinstance(error, _REPLIES) or text.startswith(_FULL)  # the text of any other error may hold a path of any name
+    known = _of_reply(error, text, server) if replied else None
+    return known or BackendUnavailableError(server, *_of_connection(error, text, server))
+
+
+def _of_reply(error: BaseException, text: str, server: str) -> BackendError | None:
+    """Return what is known to stand for a reply that is an error."""
     if isinstance(error, redis.NoPermissionError) or any(each in text for each in _FORBIDDEN):
-        return BackendUnavailableError(store, f"this user may not do what is needed ({text})", f"allow it: {_RIGHTS}")
+        return BackendUnavailableError(server, f"this user may not do what is needed ({text})", f"allow it: {_RIGHTS}")
     if "WRONGTYPE" in text or "wrong kind of value" in text:
-        return StoreCorruptError(store, "a key of this app has another type: something else writes there")
+        return StoreCorruptError(server, "a key of this app has another type: something else writes there")
     if isinstance(error, redis.MovedError | redis.AskError):
         text = f"MOVED {text}"
     for telling, problem, remedy in _TELLING:
-        if telling in text:
-            return BackendUnavailableError(store, problem, remedy)
-    return BackendUnavailableError(store, *_of_connection(error, text, tls=server.startswith(_OVER_TLS)))
+        if re.search(rf"(?:^|: -){telling}\b", text) if telling.isupper() else telling in text:
+            return BackendUnavailableError(server, problem, remedy)
+    return None
 
 
-def _of_connection(error: BaseException, text: str, *, tls: bool) -> tuple[str, str]:
+def _of_connection(error: BaseException, text: str, server: str) -> tuple[str, str]:
     """Return problem and remedy where the server said nothing that is known."""
     for telling, problem, remedy in _TLS:
-        if telling in text:
+        if telling in text and not server.startswith(_SOCKET):
             return f"{problem} ({text})", remedy
-    remedy = _NO_TLS if tls else "see whether it runs, and look at host, port and TLS in the URL"
+    remedy = _NO_TLS if server.startswith(_OVER_TLS) else "see whether it runs, and look at host, port and TLS in the URL"
     if isinstance(error, redis.TimeoutError | TimeoutError):
         problem = f"it does not answer ({text})"
     elif isinstance(error, redis.InvalidResponse):
