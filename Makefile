@@ -28,7 +28,7 @@ demo: $(BIN)/.runtime  ## index the standard library with a runner in another pr
 
 .PHONY: test
 test: $(BIN)/.nox  ## the whole suite on one Python, over installed wheels, with lint, types and architecture; under 10 minutes
-	$(NOX) -s lint imports types "everything-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+	$(NOX) -s lint types "everything-$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
 .PHONY: test-all
 test-all: $(BIN)/.nox  ## every nox session, on every Python that is present

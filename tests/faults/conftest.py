@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,12 +22,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "smoke: a scenario of the promises, short enough for `make test`")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say of each scenario that it has bounds on time: they hold on a machine of its own."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.timed)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the lines of a process of pytest-xdist to the one that prints."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["scenarios"] = list(LINES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take such lines over."""
+    LINES.extend(getattr(node, "workeroutput", {}).get("scenarios", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
