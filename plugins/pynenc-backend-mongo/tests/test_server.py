@@ -268,7 +268,7 @@ class TestProcesses:
         (tmp_path / "leaves.py").write_text(LEAVES)
         strict = ("-X", "dev", "-W", "error", "-W", "ignore::DeprecationWarning")  # of threads that a forked child lacks
         command = [sys.executable, *strict, str(tmp_path / "leaves.py"), url]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False)
         assert (ran.returncode, ran.stderr) == (0, "")
 
     def test_closing_leaves_no_socket(self, opened: Opener) -> None:
