@@ -111,7 +111,8 @@ class WaitRules(RunnerSubject):
         coroutine, plain = project.jobs.async_tree(4, 2), project.jobs.plain_tree(3, 2)
         assert (coroutine.get_result(START * 4), plain.get_result(START * 4)) == (31, 15)
         passed = [entry.status_record.status for entry in coroutine.history]
-        assert Status.PAUSED in passed, "a coroutine that awaits another invocation gives its slot up"
+        if slots == 1:  # where others have slots, what it awaits may be final before it has asked
+            assert Status.PAUSED in passed, "a coroutine that awaits another invocation gives its slot up"
 
 
 class StopRules(RunnerSubject):
